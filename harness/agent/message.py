@@ -1,0 +1,110 @@
+"""The words of the wire between controller and agent: plain dataclasses that both sides share.
+
+Frames are `harness.agent.frame`'s business. Everything here is standard library and Python 3.8, because boards run it.
+A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is `{"v": 1, "id": n, "ok": true, ...}` or
+`{"v": 1, "id": n, "ok": false, "error": {"code": CODE, "message": TEXT, ...}}`.
+
+| op | fields | payload | reply |
+|---|---|---|---|
+| hello | holder, ttl_s, nonce | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
+| ping | | | (renews the lease) |
+| facts | files: [path], globs: [pattern], commands: [[argv]] | | files {path: text or null}, globs {pattern: {path: text}}, \
+commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; each text cut at 64 KiB |
+| has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
+| put | digest, size, offset | chunk <= 4 MiB | received, done; errors `integrity`, `disk`, `read_only` |
+| env | env, wheels: [{digest, filename}] | | installed (bool: false when it was there) |
+| session | SessionRequest as JSON | | SessionReply as JSON; payload = arrays |
+| bye | | | releases the lease and ends |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+VERSION = 1
+
+
+@dataclass
+class MeterRequest:
+    """A power source that the board itself reads: `kind` hwmon, below `root` (a sysfs root), optionally one `rail`."""
+
+    kind: str
+    root: str = "/sys"
+    rail: str = ""
+    rate_hz: float = 50.0
+
+
+@dataclass
+class SessionRequest:
+    """One measuring session: a fresh child of the zygote of `env`."""
+
+    nonce: str
+    kind: str
+    """timing, memory, accuracy or energy."""
+    env: str
+    """Env id, or `system` for what the board has installed."""
+    runtime: str
+    """onnxruntime or tflite."""
+    model: str
+    """sha256 of the model in the board's store."""
+    suffix: str
+    """The file's suffix (`.onnx`), for runtimes that look at it."""
+    data: str
+    """sha256 of the .npz in the board's store: `x` or one array per model input name, first axis = sample."""
+    provider: str = ""
+    threads: int = 1
+    cores: List[int] = field(default_factory=list)
+    warmup: int = 10
+    repeat: int = 100
+    batch: int = 1
+    window_s: float = 0.0
+    """energy: shortest time under load."""
+    idle_s: float = 0.0
+    """energy: idle time before and after the window."""
+    deadline_s: float = 300.0
+    count_work: bool = True
+    deterministic: bool = False
+    """No address randomisation, fixed hash seed, no traffic while it runs."""
+    meter: Optional[MeterRequest] = None
+
+
+@dataclass
+class ArraySpec:
+    """Where one array lies in the payload: C order, little endian."""
+
+    name: str
+    dtype: str
+    """numpy name: float32, float64, int64, uint8 …"""
+    shape: List[int]
+    offset: int
+    nbytes: int
+
+
+@dataclass
+class SessionReply:
+    """The envelope of a session: only a complete one counts.
+
+    `wait_status` is what waitpid gave for the child; `error` is set when the child said why it failed
+    (code load, run, fallback, input, memory) or died (code crash: signal, or timeout).
+    """
+
+    nonce: str
+    wait_status: int
+    sha256: str
+    """Of the payload."""
+    end: bool
+    error: Optional[Dict[str, str]] = None
+    arrays: List[ArraySpec] = field(default_factory=list)
+    scalars: Dict[str, float] = field(default_factory=dict)
+    runtime_version: str = ""
+    provider: str = ""
+    threads: int = 0
+    python: str = ""
+    numpy: str = ""
+    model_sha256: str = ""
+    """Hash of the file that the runtime really opened, taken on the board by the session itself."""
+    cores: List[int] = field(default_factory=list)
+    flags: List[str] = field(default_factory=list)
+    log: str = ""
+    """Last 8 KiB of the child's stderr."""

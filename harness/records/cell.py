@@ -1,0 +1,94 @@
+"""What was seen of one cell: sessions with their raw figures, or the incident that left it without evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.records.outcome import Attribution, Outcome
+
+
+class Role(StrEnum):
+    """Which file a session ran."""
+
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class SessionKind(StrEnum):
+    """What a session measured; each kind has sessions of its own so that measuring one does not slow another."""
+
+    TIMING = "timing"
+    MEMORY = "memory"
+    ACCURACY = "accuracy"
+    ENERGY = "energy"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRef:
+    """A raw array in the cell's sample file (`samples/<cell>.npz`): its key, shape and dtype."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRecord:
+    """The runtime as it reported itself on the board."""
+
+    family: str
+    build: str
+    version: str
+    provider: str
+    threads: int
+    env: str
+    """Hash of the deployed wheels, or `system`."""
+    python: str
+    numpy: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One fresh process of the runtime on the board.
+
+    `scalars` are SI: load_s, first_s, rss_start_bytes, hwm_bytes, window_start_s … (names in docs/reference.md).
+    `arrays` maps names (latency_s, instructions, output_0, power_w, power_t_s …) to the cell's sample file.
+    """
+
+    order: int
+    """Position in the cell, from 0: baseline and candidate alternate."""
+    role: Role
+    kind: SessionKind
+    model_sha256: str
+    runtime: RuntimeRecord
+    cores: tuple[int, ...]
+    scalars: dict[str, float] = field(default_factory=dict)
+    arrays: dict[str, ArrayRef] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    """Validity flags: throttled, frequency-changed, clock-step, swapped, … A flagged timed session cannot decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Why there is no (full) evidence, or what the model did wrong: never both a verdict and a guess."""
+
+    outcome: Outcome
+    attribution: Attribution
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """Everything seen of one planned cell."""
+
+    key: str
+    sessions: tuple[SessionRecord, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    reference_arrays: dict[str, ArrayRef] = field(default_factory=dict)
+    """The reference's outputs and the labels, copied beside the samples so that a replay needs nothing else."""
+    started_at: str = ""
+    duration_s: float = 0.0
+    samples_sha256: str = ""
+    """Hash of the cell's sample file; empty when the cell has none."""

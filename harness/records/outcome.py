@@ -1,0 +1,43 @@
+"""The closed lists of what can come of a gate, a cell and a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What came of one gate of one cell (device x artifact x metric)."""
+
+    PASS = "PASS"  # noqa: S105
+    FAIL = "FAIL"
+    REGRESSION = "REGRESSION"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    INFRA = "INFRA"
+    DEVICE = "DEVICE"
+    SECURITY = "SECURITY"
+    QUARANTINED = "QUARANTINED"
+    NOT_RUN = "NOT_RUN"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+class Attribution(StrEnum):
+    """Who is to blame for an outcome, apart from the verdict itself."""
+
+    MODEL = "model"
+    INFRA = "infra"
+    DEVICE = "device"
+    PLAN = "plan"
+    USER = "user"
+    ATTACKER = "attacker until shown otherwise"
+    POLICY = "policy"
+    UNKNOWN = "unknown"
+
+
+class Release(StrEnum):
+    """The release decision."""
+
+    GO = "GO"
+    NO_GO = "NO-GO"
+    HOLD = "HOLD"
+    SECURITY = "SECURITY"

@@ -1,0 +1,66 @@
+"""The matrix of cells that a run must fill, written and hashed before the first contact with a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.spec.model import Device, Limit, Tier, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """A file that the run measures: its bytes are its identity."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFigure:
+    """A figure of a committed baseline that does not move with the day (work, storage, accuracy, parity)."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    source: str
+    """`file (run id)` of reports/baselines/."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """One device x artifact x workload; `key` is `suite::artifact[device]`."""
+
+    key: str
+    suite: str
+    suite_file: str
+    artifact: str
+    device: str
+    profile: str
+    tier: Tier
+    runtime: str
+    build: str
+    """The requirement that provides the runtime on this device (`onnxruntime==1.32.0`, `system`)."""
+    provider: str
+    threads: int
+    workload: Workload
+    limits: tuple[Limit, ...]
+    model: FileIdentity
+    data: FileIdentity
+    baseline: FileIdentity | None = None
+    reference: FileIdentity | None = None
+    recorded: tuple[RecordedFigure, ...] = ()
+    skip_reason: str = ""
+    """Set when the plan says that this cell does not apply (decided before contact)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All cells of a run and the boards they need; `sha256` is over the canonical JSON of the rest."""
+
+    farm: str
+    farm_file: str
+    devices: tuple[Device, ...]
+    cells: tuple[PlannedCell, ...]
+    sha256: str = ""

@@ -1,0 +1,1 @@
+"""WHAT was asked: farm, device profile, artifact, workload, gate, suite; YAML with positions."""

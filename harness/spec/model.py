@@ -1,0 +1,190 @@
+"""What was asked, resolved and validated: plain frozen data that travels to workers as JSON.
+
+Made by `harness.spec.farm`, `.profile` and `.suite` from YAML; nothing here reads a file. SI units everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """How faithful a board is; what may be gated on it is in `harness.gate.tier`."""
+
+    HARDWARE = "hardware"
+    DETERMINISTIC = "emulated-deterministic"
+    FUNCTIONAL = "emulated-functional"
+    REPLAYED = "replayed"
+
+
+class LimitKind(StrEnum):
+    """How a limit bounds a figure.
+
+    `max` and `min` are absolute. `regress` is the allowed relative worsening against the baseline.
+    `drop` is the allowed absolute loss (ratio) against the reference on the same samples.
+    """
+
+    MAX = "max"
+    MIN = "min"
+    REGRESS = "regress"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something was written; `file` is as the user named it, lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One bound on one metric: `value` in SI, `text` as the user wrote it."""
+
+    metric: str
+    kind: LimitKind
+    value: float
+    text: str
+    origin: Origin
+    accept: str = ""
+    """`modelled` where the suite says that a modelled figure may decide this gate; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """The limits that one place of one file states for one scope (`all`, a profile, a device)."""
+
+    scope: str
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """A QEMU board: `cpu` is QEMU's name."""
+
+    cpu: str
+    memory_bytes: int
+    icount: bool
+    suite: str = "bookworm"
+    """Debian release of the board's root file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """How OpenSSH reaches a board: `host` may be an alias of ~/.ssh/config."""
+
+    host: str
+    user: str = ""
+    port: int = 0
+    host_key: str = ""
+    """`SHA256:…` fingerprint or a public key line; empty: known_hosts decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSpec:
+    """The power source of a board; `kind` is `hwmon` or `modelled`."""
+
+    kind: str
+    rail: str = ""
+    root: str = "/sys"
+    rate_hz: float = 50.0
+    idle_w: float = 0.0
+    joule_per_instruction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One board of the farm, its profile already merged in.
+
+    Exactly one of `ssh` and `emulation` is set, or neither for the `host` profile without `ssh:`, which gets an sshd of
+    its own on loopback (`own_sshd`).
+    """
+
+    name: str
+    profile: str
+    lineage: tuple[str, ...]
+    """Names of the profile and of all that it extends, nearest first; suite scopes match any of them."""
+    tier: Tier
+    origin: Origin
+    ssh: Ssh | None = None
+    emulation: Emulation | None = None
+    own_sshd: bool = False
+    python: str = "python3"
+    root: str = "~/.fleetgate"
+    threads: int = 1
+    cores: tuple[int, ...] = ()
+    """CPUs that a session is pinned to; empty: the agent takes the last of those allowed."""
+    runtimes: dict[str, str] = field(default_factory=dict)
+    """Runtime family -> requirement (`onnxruntime==1.32.0`) or `system`."""
+    power: MeterSpec | None = None
+    sessions: int = 0
+    """Sessions per arm of a timed measurement; 0: the tier's default."""
+    tags: tuple[str, ...] = ()
+    budgets: tuple[Limit, ...] = ()
+    """Limits of the profile (weakest)."""
+    overrides: tuple[LimitSet, ...] = ()
+    """Limits that farm.yaml states for this device (strongest); scope is a suite name or `all`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """The boards of one farm.yaml, in file order, already narrowed by `farm.yaml::selector`."""
+
+    name: str
+    file: str
+    devices: tuple[Device, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is done with a model; paths are absolute."""
+
+    task: str
+    """`classification` or `parity`."""
+    data: str
+    repeat: int
+    warmup: int = 10
+    batch: int = 1
+    """Samples per call of the accuracy pass; the timed pass always takes one sample."""
+    output: int = 0
+    """Index of the model output that holds the class scores."""
+    deadline_s: float = 300.0
+    """Longest time that one session may take on a board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model file and its runtime; `file` and `baseline` are absolute paths."""
+
+    name: str
+    file: str
+    runtime: str
+    origin: Origin
+    baseline: str = ""
+    provider: str = ""
+    """Execution provider or delegate asked for; empty: the runtime's CPU."""
+    threads: int = 0
+    """0: the device's."""
+    build: str = ""
+    """A requirement that pins the runtime build for this artifact (`tflite-runtime==2.14.0`); empty: the device's."""
+    devices: tuple[str, ...] = ()
+    """Names of devices or profiles that this artifact is meant for; empty: all. Others are SKIPPED by the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One *.suite.yaml: `reference` is an absolute path, run once on the controller; empty: none."""
+
+    name: str
+    file: str
+    workload: Workload
+    artifacts: tuple[Artifact, ...]
+    gates: tuple[LimitSet, ...]
+    reference: str = ""
+    reference_runtime: str = ""
