@@ -1,0 +1,80 @@
+"""Fetch and unpack arm64 Debian packages into a tar, without running one foreign instruction.
+
+mmdebstrap's `extract` variant downloads with the host's apt, verifies signatures and unpacks; no package is configured.
+Knows no board: what is done with the tar is the matter of `kernel` and `rootfs`.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.emulator.image.requirement import program
+from harness.errors import ImageError
+
+PACKAGE_LIST = "board-packages.txt"
+"""Path inside the tar: one line per unpacked package file, `name_version_architecture.deb`."""
+
+MIRROR_VARIABLE = "FLEETGATE_MIRROR"
+
+_LIST_HOOK = f'cd "$1/var/cache/apt/archives" && ls *.deb > "$1/{PACKAGE_LIST}"'
+_SHOWN = ("running apt-get update", "downloading packages", "extracting archives", "creating tarball")
+
+
+def extract_command(suite: str, packages: Sequence[str], tar: Path, *, mirror: str, is_root: bool) -> list[str]:
+    """Compose the mmdebstrap call.
+
+    Args:
+        suite: Debian release, `bookworm`.
+        packages: package names; their dependencies come along, recommended ones do not.
+        tar: the file to write.
+        mirror: URL of a Debian mirror; empty: mmdebstrap's default, with its updates and security suites.
+        is_root: False unpacks in a user namespace.
+    """
+    command = [
+        program("mmdebstrap") or "mmdebstrap",
+        "--mode=root" if is_root else "--mode=unshare",
+        "--architectures=arm64",
+        "--variant=extract",
+        f"--include={','.join(packages)}",
+        f"--extract-hook={_LIST_HOOK}",
+        suite,
+        str(tar),
+    ]
+    return [*command, mirror] if mirror else command
+
+
+def extract_packages(
+    suite: str, packages: Sequence[str], tar: Path, *, mirror: str, progress: Callable[[str], None]
+) -> None:
+    """Write the files of the packages and of all that they depend on to `tar`.
+
+    Raises:
+        ImageError: mmdebstrap failed; the message carries its last lines.
+    """
+    mirror = mirror or os.environ.get(MIRROR_VARIABLE, "")
+    command = extract_command(suite, packages, tar, mirror=mirror, is_root=os.geteuid() == 0)
+    environment = os.environ | {"LC_ALL": "C"}
+    last = collections.deque[str](maxlen=8)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                last.append(line.rstrip())
+                progress_line = line.removeprefix("I: ").strip().rstrip(".")
+                if progress_line.startswith(_SHOWN):
+                    progress(f"packages of {suite}: {progress_line}")
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        tail = "\n  ".join(last)
+        raise ImageError(
+            f"mmdebstrap could not unpack the packages of {suite} (exit {process.returncode}); is the mirror "
+            f"reachable? Another one can be named with {MIRROR_VARIABLE} or --mirror. Its last lines:\n  {tail}"
+        )
