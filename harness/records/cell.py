@@ -77,6 +77,8 @@ class Incident:
     attribution: Attribution
     code: str
     message: str
+    role: Role = Role.CANDIDATE
+    """Whose session it happened to; a baseline that fails takes the comparison away, never the candidate's evidence."""
 
 
 @dataclass(frozen=True, slots=True)

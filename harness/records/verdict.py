@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.records.outcome import Attribution, Outcome, Release
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its interval; SI. `n` counts independent sessions (or samples for accuracy), never iterations."""
+    """A figure with its interval; SI. `n` counts independent sessions (or samples for accuracy), never iterations.
+
+    Each end of the interval is wrong in at most 5 % of runs (90 % two-sided), because a limit looks at one end.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None: the evidence does not bound the figure from below (JSON has no infinity)."""
+    high: float | None
+    """None: the evidence does not bound the figure from above."""
     n: int
     method: str
     label: str = ""
     """`modelled`, `virtual` or empty: shown wherever the figure is shown."""
+    components: dict[str, float] = field(default_factory=dict)
+    """Figures that belong to this one and are kept beside it: `dynamic_j`, `idle_w`, `total_w`, `discordant` …"""
 
 
 @dataclass(frozen=True, slots=True)

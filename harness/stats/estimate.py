@@ -1,0 +1,197 @@
+"""A metric of one arm of one cell: the figure with its interval, or why there is none.
+
+Which interval belongs to which metric is decided here and nowhere else:
+
+| figure | interval |
+|---|---|
+| work on a deterministic board | all sessions, which must agree within 0.1 % |
+| memory, energy by sensor, virtual time, modelled energy | Student's t over sessions (near-deterministic figures) |
+| wall-clock times, work on hardware | order statistics of the median over sessions |
+| accuracy and agreement | Wilson over samples |
+| parity, storage, highest temperature | exact: a fact about these bytes and samples |
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from harness.records.cell import Role, SessionKind
+from harness.records.outcome import Attribution, Outcome
+from harness.records.verdict import Estimate
+from harness.spec.model import Tier
+from harness.stats.accuracy import DEPTHS, hits, rate_estimate
+from harness.stats.energy import energy_figures
+from harness.stats.evidence import Evidence, Missing, valid_sessions, wrong_model
+from harness.stats.figure import HWMON_FIGURES, KINDS, TIMES, is_modelled, session_figure, session_kind
+from harness.stats.interval import Interval, median_interval, student_interval
+from harness.stats.parity import parity_estimate
+from harness.stats.quantile import FloatArray
+from harness.stats.timed_output import timed_output_problem
+
+WORK_REPEATABILITY = 1e-3
+PAGE_BYTES = 4096.0
+VIRTUAL_TICK_S = 16e-9
+"""QEMU's generic timer ticks at 62.5 MHz."""
+
+
+def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Estimate | Missing:
+    """Estimate one metric of one arm.
+
+    Args:
+        evidence: the cell.
+        metric: a name of `harness.spec.metric.METRICS`.
+        role: which arm.
+
+    Returns:
+        The estimate in SI, or why there is none and which outcome that is; never a figure from unusable evidence.
+    """
+    problem = wrong_model(evidence)
+    if problem:
+        return problem
+    if metric in KINDS:
+        return _session_estimate(evidence, metric, role)
+    if metric in DEPTHS:
+        right = hits(evidence, role, metric)
+        return right if isinstance(right, Missing) else rate_estimate(right)
+    if metric.startswith("parity."):
+        return parity_estimate(evidence, metric, role)
+    if metric == "storage.size":
+        return _storage(evidence, role)
+    return _temperature(evidence, role)
+
+
+def session_figures(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> FloatArray | Missing:
+    """Return one figure per valid session in the order in which they ran, shape (sessions,), in SI."""
+    sessions = valid_sessions(evidence, role, session_kind(evidence, metric))
+    if isinstance(sessions, Missing):
+        return sessions
+    figures: list[float] = []
+    for session in sessions:
+        figure = session_figure(evidence, session, metric)
+        if isinstance(figure, Missing):
+            return figure
+        figures.append(figure)
+    return np.asarray(figures, dtype=np.float64)
+
+
+def figure_label(evidence: Evidence, metric: str) -> str:
+    """Return `modelled` or `virtual` for figures that no instrument of a physical board gave, else nothing."""
+    if is_modelled(evidence, metric):
+        return "modelled"
+    return "virtual" if metric in TIMES and evidence.planned.tier is Tier.DETERMINISTIC else ""
+
+
+def interval_over_sessions(
+    evidence: Evidence, metric: str, figures: FloatArray, *, quantum: float | None = None
+) -> tuple[Interval, str]:
+    """Bound a figure over sessions with the interval that its metric has on this tier.
+
+    Args:
+        evidence: says tier and power source.
+        metric: a key of `KINDS`.
+        figures: shape (sessions,), the figures or the ratios of pairs.
+        quantum: smallest step of the figures; None: that of the metric's instrument.
+
+    Returns:
+        The interval and its method in words.
+    """
+    n = figures.size
+    if metric == "work.instructions" and evidence.planned.tier is Tier.DETERMINISTIC:
+        return Interval(float(figures.min()), float(figures.max()), 1.0), f"exact count, repeated in {n} sessions"
+    if is_near_normal(evidence, metric):
+        step = _quantum(metric) if quantum is None else quantum
+        return student_interval(figures, quantum=step), f"Student's t over {n} sessions, 90 %"
+    bounds = median_interval(figures)
+    found = f"{bounds.coverage:.1%}" if math.isfinite(bounds.low) else "unbounded: at least 5 sessions needed"
+    return bounds, f"order statistics of the median over {n} sessions, {found}"
+
+
+def is_near_normal(evidence: Evidence, metric: str) -> bool:
+    """Tell whether the metric's sessions scatter so little and evenly that Student's t may bound them."""
+    if metric.startswith("memory.") or metric in HWMON_FIGURES:
+        return True
+    return evidence.planned.tier is Tier.DETERMINISTIC
+
+
+def bounded(end: float) -> float | None:
+    """Return an end of an interval as records hold it: None when it is infinite."""
+    return end if math.isfinite(end) else None
+
+
+def _session_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate | Missing:
+    figures = session_figures(evidence, metric, role)
+    if isinstance(figures, Missing):
+        return figures
+    problem = _unrepeatable(evidence, metric, figures) or _untrusted_time(evidence, metric, role)
+    if problem:
+        return problem
+    bounds, method = interval_over_sessions(evidence, metric, figures)
+    middle = (
+        figures.mean() if is_near_normal(evidence, metric) and metric != "work.instructions" else np.median(figures)
+    )
+    return Estimate(
+        float(middle),
+        bounded(bounds.low),
+        bounded(bounds.high),
+        int(figures.size),
+        method,
+        figure_label(evidence, metric),
+        _energy_components(evidence, metric, role),
+    )
+
+
+def _unrepeatable(evidence: Evidence, metric: str, figures: FloatArray) -> Missing | None:
+    if metric != "work.instructions" or evidence.planned.tier is not Tier.DETERMINISTIC:
+        return None
+    if figures.size < 2:
+        return Missing("one session cannot show that the count repeats: at least 2 needed")
+    spread = float(np.ptp(figures) / np.median(figures))
+    if spread <= WORK_REPEATABILITY:
+        return None
+    reason = f"count not repeatable: sessions differ by {spread:.2%}, a deterministic board allows 0.1 %"
+    return Missing(reason, Outcome.DEVICE, Attribution.DEVICE)
+
+
+def _untrusted_time(evidence: Evidence, metric: str, role: Role) -> Missing | None:
+    if session_kind(evidence, metric) is not SessionKind.TIMING:
+        return None
+    problem = timed_output_problem(evidence, role)
+    return Missing(problem) if problem else None
+
+
+def _energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, float]:
+    if is_modelled(evidence, metric) or metric not in HWMON_FIGURES:
+        return {}
+    sessions = valid_sessions(evidence, role, SessionKind.ENERGY)
+    found = [] if isinstance(sessions, Missing) else [energy_figures(evidence, session) for session in sessions]
+    figures = [item for item in found if not isinstance(item, Missing)]
+    shared = set.intersection(*(set(item) for item in figures)) if figures else set()
+    return {name: float(np.mean([item[name] for item in figures])) for name in sorted(shared)}
+
+
+def _quantum(metric: str) -> float:
+    if metric.startswith("memory."):
+        return PAGE_BYTES
+    return VIRTUAL_TICK_S if metric.startswith(("latency.", "load.")) else 0.0
+
+
+def _storage(evidence: Evidence, role: Role) -> Estimate | Missing:
+    planned = evidence.planned.model if role is Role.CANDIDATE else evidence.planned.baseline
+    if planned is None:
+        return Missing("no baseline file in the plan")
+    if not any(session.role is role for session in evidence.cell.sessions):
+        return Missing(f"no session of the {role.value} came back, so no board opened the file")
+    size = float(planned.size_bytes)
+    return Estimate(size, size, size, 1, "size of the file that the board opened")
+
+
+def _temperature(evidence: Evidence, role: Role) -> Estimate | Missing:
+    sessions = [item for item in evidence.cell.sessions if item.role is role and "temp_max_c" in item.scalars]
+    if not sessions:
+        return Missing("the board shows no temperature", Outcome.DEVICE, Attribution.DEVICE)
+    highest = max(session.scalars["temp_max_c"] for session in sessions)
+    if not -60.0 < highest < 200.0:
+        return Missing(f"implausible: a temperature of {highest:g} °C", Outcome.DEVICE, Attribution.DEVICE)
+    return Estimate(highest, highest, highest, len(sessions), f"highest reading of {len(sessions)} sessions")

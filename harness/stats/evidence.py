@@ -1,0 +1,149 @@
+"""The evidence of one cell, and which of its sessions may decide: validity before statistics.
+
+Owns the rules that make evidence unusable (flags, wrong model bytes, pairs that do not match). Computes no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records.cell import CellRecord, Role, SessionKind, SessionRecord
+from harness.records.outcome import Attribution, Outcome
+from harness.records.plan import PlannedCell
+from harness.spec.model import Device, Tier
+from harness.stats.quantile import FloatArray
+
+AnyArray: TypeAlias = npt.NDArray[Any]
+
+HARMLESS_FLAG_PREFIXES = ("no-", "note-")
+"""`no-counter:EPERM`, `no-thermal`: the board lacks an instrument, which hurts only figures of that instrument."""
+
+MEMORY_FLAGS = ("swapped", "memory-pressure")
+"""The only flags that spoil a memory figure; heat and frequency do not."""
+
+EMULATED = frozenset({Tier.DETERMINISTIC, Tier.FUNCTIONAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why there is no figure, as an outcome that can never be green."""
+
+    reason: str
+    outcome: Outcome = Outcome.INCONCLUSIVE
+    attribution: Attribution = Attribution.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was seen of one planned cell: the record, and the raw arrays by their key in the sample file."""
+
+    planned: PlannedCell
+    device: Device
+    cell: CellRecord
+    arrays: Mapping[str, AnyArray]
+
+    def sessions(self, role: Role, kind: SessionKind) -> tuple[SessionRecord, ...]:
+        """Return the sessions of one arm and kind in the order in which they ran."""
+        found = (item for item in self.cell.sessions if item.role is role and item.kind is kind)
+        return tuple(sorted(found, key=lambda item: item.order))
+
+    def array(self, session: SessionRecord, name: str) -> AnyArray | None:
+        """Return a raw array of a session, or None when the session has none of that name."""
+        ref = session.arrays.get(name)
+        return None if ref is None else self.arrays.get(ref.key)
+
+    def reference(self, name: str) -> AnyArray | None:
+        """Return an array of the reference (`output_0` …) or the `labels`, whatever key the record gives it."""
+        for alias in (name, f"reference/{name}"):
+            ref = self.cell.reference_arrays.get(alias)
+            if ref is not None:
+                return self.arrays.get(ref.key)
+        return self.arrays.get("labels" if name == "labels" else f"reference/{name}")
+
+
+def implausible(reason: str) -> Missing:
+    """Say that what a board sent cannot be a measurement: the farm's fault until shown otherwise."""
+    return Missing(f"implausible: {reason}", Outcome.INFRA, Attribution.INFRA)
+
+
+def wrong_model(evidence: Evidence) -> Missing | None:
+    """Compare the bytes that each runtime really opened with the planned file."""
+    wanted = {Role.CANDIDATE: evidence.planned.model, Role.BASELINE: evidence.planned.baseline}
+    for session in evidence.cell.sessions:
+        planned = wanted[session.role]
+        if planned is None or session.model_sha256 != planned.sha256:
+            ran, meant = session.model_sha256[:12] or "nothing", planned.sha256[:12] if planned else "nothing"
+            reason = f"the board opened model {ran} as {session.role.value}, planned was {meant}"
+            return Missing(reason, Outcome.INFRA, Attribution.INFRA)
+    return None
+
+
+def spoiling_flags(session: SessionRecord) -> tuple[str, ...]:
+    """Return the flags that keep this session from deciding what it measured."""
+    if session.kind is SessionKind.ACCURACY:
+        return ()
+    if session.kind is SessionKind.MEMORY:
+        return tuple(flag for flag in session.flags if flag.startswith(MEMORY_FLAGS))
+    return tuple(flag for flag in session.flags if not flag.startswith(HARMLESS_FLAG_PREFIXES))
+
+
+def valid_sessions(evidence: Evidence, role: Role, kind: SessionKind) -> tuple[SessionRecord, ...] | Missing:
+    """Return the sessions of one arm that may decide, or why there are none."""
+    sessions = evidence.sessions(role, kind)
+    if not sessions:
+        return Missing(f"no {kind.value} session of the {role.value} came back")
+    valid = tuple(session for session in sessions if not spoiling_flags(session))
+    if not valid:
+        flags = sorted({flag for session in sessions for flag in spoiling_flags(session)})
+        return Missing(f"all {len(sessions)} {kind.value} sessions are flagged: {', '.join(flags)}")
+    return valid
+
+
+def valid_pairs(evidence: Evidence, kind: SessionKind) -> tuple[tuple[SessionRecord, SessionRecord], ...] | Missing:
+    """Pair candidate and baseline sessions by position and keep the pairs of which both may decide."""
+    candidates, baselines = evidence.sessions(Role.CANDIDATE, kind), evidence.sessions(Role.BASELINE, kind)
+    if not baselines:
+        return Missing(f"no baseline: no {kind.value} session of a baseline in this run")
+    if len(candidates) != len(baselines):
+        return Missing(f"{len(candidates)} candidate and {len(baselines)} baseline {kind.value} sessions: pairs broken")
+    pairs = tuple(zip(candidates, baselines, strict=True))
+    unlike = next((pair for pair in pairs if _setting(pair[0]) != _setting(pair[1])), None)
+    if unlike:
+        return Missing(f"candidate and baseline ran differently: {_difference(*unlike)}")
+    valid = tuple(pair for pair in pairs if not any(spoiling_flags(session) for session in pair))
+    if not valid:
+        return Missing(f"all {len(pairs)} pairs of {kind.value} sessions are flagged")
+    return valid
+
+
+def finite(values: AnyArray | None, name: str) -> FloatArray | Missing:
+    """Return a raw array as float64 of shape (n,), or why it is no measurement."""
+    if values is None:
+        return Missing(f"no {name} came back")
+    if values.ndim != 1 or values.size == 0:
+        return implausible(f"{name} has shape {values.shape}")
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        return implausible(f"{name} holds NaN or infinity")
+    return numbers
+
+
+def _setting(session: SessionRecord) -> dict[str, object]:
+    runtime = session.runtime
+    return {
+        "runtime": f"{runtime.family} {runtime.version}",
+        "provider": runtime.provider,
+        "threads": runtime.threads,
+        "environment": runtime.env,
+        "cores": session.cores,
+    }
+
+
+def _difference(candidate: SessionRecord, baseline: SessionRecord) -> str:
+    ours, theirs = _setting(candidate), _setting(baseline)
+    return ", ".join(f"{name} {ours[name]} against {theirs[name]}" for name in ours if ours[name] != theirs[name])
