@@ -1,0 +1,262 @@
+"""One cell of the matrix as the reports show it: its gates in order of urgency, its sessions, how to do it again.
+
+Owns the words around one cell. Must not draw and must not know HTML; text that came from a board is neutral here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from harness.records.cell import CellRecord, Role, RuntimeRecord, SessionRecord
+from harness.records.outcome import Outcome
+from harness.records.plan import FileIdentity, PlannedCell
+from harness.records.run import RunRecord
+from harness.records.verdict import Estimate, Verdict
+from harness.report import wording
+from harness.report.wording import neutral
+from harness.units import Dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and a value, both ready to show; `code` for what a reader may want to copy."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """One gate in words; `verdict` keeps the numbers for drawing."""
+
+    verdict: Verdict
+    outcome: Outcome
+    name: str
+    value: str
+    interval: str
+    limit: str
+    margin: str
+    origin: str
+    evidence: str
+    """Count and method: `n = 6, median of sessions, …`."""
+    label: str
+    """`modelled`, `virtual` or empty."""
+    reason: str
+    compared: str
+    """For relative gates: candidate against baseline, with where the baseline comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One fresh process on the board: position, role, kind and its figures in words."""
+
+    order: int
+    role: str
+    kind: str
+    figures: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """What happened, in a line, and the log behind it (may be empty)."""
+
+    outcome: Outcome
+    code: str
+    message: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """One planned cell; `worst` is that of its gates, NOT_RUN when there is no verdict at all."""
+
+    key: str
+    anchor: str
+    title: str
+    board: str
+    planned: PlannedCell
+    record: CellRecord | None
+    worst: Outcome
+    headline: GateView | None
+    """The gate that a reader should see first: the worst, then the one with the least margin."""
+    gates: tuple[GateView, ...]
+    sessions: tuple[SessionView, ...]
+    incidents: tuple[IncidentView, ...]
+    provenance: tuple[Fact, ...]
+    flags: tuple[str, ...]
+    reproduce: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether every gate of the cell has evidence that decides or could decide."""
+        return bool(self.gates) and all(gate.outcome in DECIDED for gate in self.gates)
+
+
+DECIDED = frozenset({Outcome.PASS, Outcome.FAIL, Outcome.REGRESSION, Outcome.INCONCLUSIVE})
+
+
+def view_cell(
+    number: int, planned: PlannedCell, record: CellRecord | None, verdicts: Sequence[Verdict], run: RunRecord
+) -> CellView:
+    """Describe one cell.
+
+    Args:
+        number: its position in the plan, from 0.
+        planned: what was asked.
+        record: what was seen; None when nothing was.
+        verdicts: those of this cell only.
+        run: the run, for the command that measured it.
+    """
+    gates = tuple(view_gate(verdict) for verdict in sorted(verdicts, key=urgency))
+    sessions = record.sessions if record else ()
+    worst = gates[0].outcome if gates else Outcome.SKIPPED if planned.skip_reason else Outcome.NOT_RUN
+    return CellView(
+        key=neutral(planned.key),
+        anchor=f"cell-{number}",
+        title=neutral(f"{planned.suite}::{planned.artifact}"),
+        board=neutral(planned.device),
+        planned=planned,
+        record=record,
+        worst=worst,
+        headline=gates[0] if gates else None,
+        gates=gates,
+        sessions=tuple(_view_session(session) for session in sessions),
+        incidents=_incidents(record),
+        provenance=tuple(_provenance(planned, record)),
+        flags=tuple(sorted({neutral(flag) for session in sessions for flag in session.flags})),
+        reproduce=_reproduce(planned, run),
+    )
+
+
+def urgency(verdict: Verdict) -> tuple[int, float, str, str]:
+    """Order verdicts: worst outcome first, then the least margin; a gate without margin goes before those with one."""
+    passes = verdict.outcome in {Outcome.PASS, Outcome.SKIPPED}
+    margin = verdict.margin if verdict.margin is not None else float("inf") if passes else float("-inf")
+    return wording.WORST_FIRST.index(verdict.outcome), margin, verdict.metric, verdict.kind
+
+
+def view_gate(verdict: Verdict) -> GateView:
+    """Say one verdict in words."""
+    estimate = verdict.estimate
+    return GateView(
+        verdict=verdict,
+        outcome=verdict.outcome,
+        name=wording.gate_name(verdict),
+        value=wording.value_of(verdict),
+        interval=wording.interval_of(estimate, verdict.metric, verdict.kind),
+        limit=wording.limit_of(verdict),
+        margin=wording.margin_of(verdict),
+        origin=neutral(verdict.origin),
+        evidence=f"n = {estimate.n}, {neutral(estimate.method)}" if estimate and estimate.method else "",
+        label=neutral(estimate.label) if estimate else "",
+        reason=neutral(verdict.reason),
+        compared=_compared(verdict),
+    )
+
+
+def _compared(verdict: Verdict) -> str:
+    if not wording.is_relative(verdict.kind) or verdict.candidate is None or verdict.baseline is None:
+        return f"baseline: {neutral(verdict.baseline_source)}" if verdict.baseline_source else ""
+    new, old = (_plain(estimate, verdict.metric) for estimate in (verdict.candidate, verdict.baseline))
+    other = "baseline" if verdict.kind == "regress" else "reference"
+    source = f" ({neutral(verdict.baseline_source)})" if verdict.baseline_source else ""
+    return f"candidate {new}, {other} {old}{source}"
+
+
+def _plain(estimate: Estimate, metric: str) -> str:
+    return wording.figure(estimate.value, wording.dimension_of(metric))
+
+
+def _view_session(session: SessionRecord) -> SessionView:
+    known = {name: value for name, value in session.scalars.items() if not name.startswith(("window", "idle"))}
+    figures = ", ".join(_scalar(name, value) for name, value in sorted(known.items()))
+    return SessionView(
+        session.order, session.role.value, session.kind.value, figures, ", ".join(map(neutral, session.flags))
+    )
+
+
+def _scalar(name: str, value: float) -> str:
+    for suffix, dimension in (("_s", Dimension.TIME), ("_bytes", Dimension.BYTES)):
+        if name.endswith(suffix):
+            return f"{neutral(name.removesuffix(suffix)).replace('_', ' ')} {wording.figure(value, dimension)}"
+    return f"{neutral(name).replace('_', ' ')} {wording.figure(value, Dimension.NUMBER)}"
+
+
+def _incidents(record: CellRecord | None) -> tuple[IncidentView, ...]:
+    return tuple(
+        IncidentView(
+            incident.outcome,
+            neutral(incident.code),
+            neutral(incident.message.partition("\n")[0]),
+            neutral(incident.message.partition("\n")[2], lines=True, longest=8192),
+        )
+        for incident in (record.incidents if record else ())
+    )
+
+
+def _provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fact]:
+    sessions = record.sessions if record else ()
+    yield from _runtimes(planned, sessions)
+    yield Fact("Model", _identity(planned.model), code=True)
+    for name, file in (("Baseline", planned.baseline), ("Reference", planned.reference), ("Data", planned.data)):
+        if file is not None:
+            yield Fact(name, _identity(file), code=True)
+    yield Fact("Workload", _workload(planned))
+    if sessions:
+        yield Fact("Sessions in order", order_of(sessions))
+        yield Fact(
+            "Cores used", ", ".join(sorted({" ".join(map(str, session.cores)) or "any" for session in sessions}))
+        )
+    if record is not None and record.started_at:
+        yield Fact(
+            "Measured", f"{neutral(record.started_at)}, took {wording.figure(record.duration_s, Dimension.TIME)}"
+        )
+    if record is not None and record.samples_sha256:
+        yield Fact("Samples", f"sha256 {neutral(record.samples_sha256)}", code=True)
+
+
+def _runtimes(planned: PlannedCell, sessions: Sequence[SessionRecord]) -> Iterable[Fact]:
+    seen = list(dict.fromkeys(session.runtime for session in sessions))
+    if not seen:
+        yield Fact("Runtime planned", neutral(f"{planned.runtime} {planned.build}, {planned.threads} thread(s)"))
+    for runtime in seen:
+        yield Fact("Runtime" if len(seen) == 1 else "Runtime (differs between sessions)", _runtime(runtime))
+
+
+def _runtime(runtime: RuntimeRecord) -> str:
+    return neutral(
+        f"{runtime.family} {runtime.version} ({runtime.build}), provider {runtime.provider or 'CPU'}, "
+        f"{wording.count(runtime.threads, 'thread')}, environment {runtime.env}, "
+        f"Python {runtime.python}, numpy {runtime.numpy}"
+    )
+
+
+def _identity(file: FileIdentity) -> str:
+    return neutral(f"{file.name}, {wording.figure(file.size_bytes, Dimension.BYTES)}, sha256 {file.sha256}")
+
+
+def _workload(planned: PlannedCell) -> str:
+    load = planned.workload
+    return neutral(
+        f"{load.task}, {wording.count(load.repeat, 'timed call')} after {load.warmup} to warm up, batch {load.batch}"
+    )
+
+
+def order_of(sessions: Sequence[SessionRecord]) -> str:
+    """Write the order of the sessions: `timing: B C B C; memory: C C` (B baseline, C candidate)."""
+    ordered = sorted(sessions, key=lambda session: session.order)
+    runs = (
+        f"{kind}: " + " ".join("B" if session.role is Role.BASELINE else "C" for session in group)
+        for kind, group in groupby(ordered, key=lambda session: session.kind.value)
+    )
+    return "; ".join(runs) + " (B baseline, C candidate)"
+
+
+def _reproduce(planned: PlannedCell, run: RunRecord) -> str:
+    node = f"{planned.suite_file}::{planned.artifact}[{planned.device}]"
+    return neutral(shlex.join(["pytest", f"--devices={run.plan.farm_file}::{planned.device}", node]))

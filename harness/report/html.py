@@ -1,0 +1,80 @@
+"""One self-contained HTML file: readable from a mail attachment, without a script, a request or a chart library.
+
+Owns the page's security: autoescape, no undefined name, and a content security policy that allows this one style sheet
+by its hash and nothing else. What is shown is `view`'s, how it is drawn is `chart`'s.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from harness.records.outcome import Outcome
+from harness.report import chart, wording
+from harness.report.view import view
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from harness.gate.judge import SampleReader
+    from harness.records.run import RunRecord
+    from harness.records.verdict import Judgement
+
+
+def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
+    """Write the report of one run.
+
+    Args:
+        run: what was planned and seen.
+        judgement: what the gate concluded about this very run.
+        samples: gives the raw arrays of a cell for the drawings; read one cell at a time.
+
+    Returns:
+        A complete HTML document.
+
+    Raises:
+        RecordError: the judgement is of another run.
+    """
+    page = _environment().get_template("report.html.j2")
+    shown = view(run, judgement)
+    css = _style_sheet()
+    charts = {
+        cell.anchor: chart.cell_charts(cell, samples.arrays(cell.planned.key)) for cell in shown.cells if cell.record
+    }
+    return page.render(report=shown, charts=charts, css=Markup(css), css_hash=_hash(css))  # noqa: S704  our own file
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        Outcome=Outcome,
+        MEANING=wording.MEANING,
+        count=wording.count,
+        gate_chart=chart.gate_chart,
+        is_emulated=wording.is_emulated,
+    )
+    return environment
+
+
+@cache
+def _style_sheet() -> str:
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, "report.css")[0]
+
+
+def _hash(css: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()

@@ -1,0 +1,257 @@
+"""The view model: one run and its judgement, arranged once for every report.
+
+Owns the arrangement (what blocks, what is missing, the matrix, the boards) and refuses a judgement of another run.
+Decides nothing: order and membership of the blockers are those of `harness.gate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.errors import RecordError
+from harness.records.outcome import Outcome, Release
+from harness.records.run import DeviceRecord, Facts, RunRecord
+from harness.records.verdict import Judgement, Verdict
+from harness.report import wording
+from harness.report.cell import CellView, Fact, GateView, IncidentView, view_cell, view_gate
+from harness.report.wording import neutral
+from harness.spec.model import Device, Tier
+from harness.units import Dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """What keeps the release from GO in one cell for one reason: one gate, or several that have no evidence."""
+
+    outcome: Outcome
+    cell: CellView
+    gates: tuple[GateView, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A cell that was planned and is not (fully) measured, or that the plan skips, and why."""
+
+    cell: CellView
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the plan has evidence; cells that the plan skips are not part of `planned`."""
+
+    planned: int
+    measured: int
+    missing: tuple[Missing, ...]
+    skipped: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One device of the farm: what it is, what it said of itself, and its row of the matrix."""
+
+    name: str
+    profile: str
+    tier: Tier
+    tier_words: str
+    tier_limits: str
+    facts: tuple[Fact, ...]
+    incidents: tuple[IncidentView, ...]
+    row: tuple[CellView | None, ...]
+    """One entry per column of the report; None where nothing was planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Everything that a report shows, ready to be laid out."""
+
+    release: Release
+    exit_code: int
+    sentence: str
+    scope: str
+    """What kind of boards the decision stands on, in words."""
+    counts: tuple[tuple[Outcome, int], ...]
+    blockers: tuple[Blocker, ...]
+    coverage: Coverage
+    columns: tuple[str, ...]
+    boards: tuple[Board, ...]
+    cells: tuple[CellView, ...]
+    run: tuple[Fact, ...]
+    title: str
+
+
+def view(run: RunRecord, judgement: Judgement) -> ReportView:
+    """Arrange a run and its judgement.
+
+    Raises:
+        RecordError: the judgement is not about this run.
+    """
+    by_cell = _verdicts_by_cell(run, judgement)
+    seen = {record.key: record for record in run.cells}
+    cells = tuple(
+        view_cell(number, planned, seen.get(planned.key), by_cell[planned.key], run)
+        for number, planned in enumerate(run.plan.cells)
+    )
+    columns = tuple(dict.fromkeys(cell.title for cell in cells))
+    met = {record.name: record for record in run.devices}
+    counted = ((outcome, judgement.decision.counts.get(outcome.value, 0)) for outcome in wording.WORST_FIRST)
+    return ReportView(
+        release=judgement.decision.release,
+        exit_code=judgement.decision.exit_code,
+        sentence=neutral(judgement.decision.sentence),
+        scope=_scope(run.plan.devices),
+        counts=tuple((outcome, number) for outcome, number in counted if number),
+        blockers=_blockers(judgement, cells),
+        coverage=_coverage(cells),
+        columns=columns,
+        boards=tuple(_board(device, met.get(device.name), _row(device, columns, cells)) for device in run.plan.devices),
+        cells=cells,
+        run=tuple(_run_facts(run)),
+        title=neutral(f"{judgement.decision.release.value}: {run.plan.farm}, {run.started_at}"),
+    )
+
+
+def _verdicts_by_cell(run: RunRecord, judgement: Judgement) -> dict[str, list[Verdict]]:
+    by_cell: dict[str, list[Verdict]] = {cell.key: [] for cell in run.plan.cells}
+    if (judgement.run_id, judgement.plan_sha256) != (run.run_id, run.plan.sha256):
+        raise RecordError(f"the judgement is of run {judgement.run_id}, not of {run.run_id}: judge this run again")
+    for verdict in judgement.verdicts:
+        if verdict.cell not in by_cell:
+            raise RecordError(
+                f"a verdict names the cell {verdict.cell!r}, which is not in the plan: judge this run again"
+            )
+        by_cell[verdict.cell].append(verdict)
+    return by_cell
+
+
+def _scope(devices: Sequence[Device]) -> str:
+    physical = sum(device.tier is Tier.HARDWARE for device in devices)
+    emulated = sum(wording.is_emulated(device.tier) for device in devices)
+    replayed = sum(device.tier is Tier.REPLAYED for device in devices)
+    if replayed:
+        return "Recorded samples were judged again: this explains an earlier decision and releases nothing new."
+    if emulated and not physical:
+        return (
+            f"No physical board was measured, {wording.count(emulated, 'emulated board')} only: this decision says "
+            "nothing about milliseconds or joules on a real board."
+        )
+    if emulated:
+        boards = (
+            f"{wording.count(physical, 'physical board')} and {wording.count(emulated, 'emulated board')} were planned"
+        )
+        return f"{boards}. A verdict on an emulated board never stands for a physical one."
+    return (
+        f"{wording.count(physical, 'physical board')} planned, no emulated one."
+        if physical
+        else "No board was planned."
+    )
+
+
+def _blockers(judgement: Judgement, cells: Sequence[CellView]) -> tuple[Blocker, ...]:
+    views = {cell.planned.key: cell for cell in cells}
+    named = {f"{verdict.cell} {verdict.metric} {verdict.kind}": verdict for verdict in judgement.verdicts}
+    together: dict[tuple[str, ...], list[Verdict]] = {}
+    for name in judgement.decision.blockers:
+        verdict = named.get(name)
+        if verdict is not None:
+            alone = () if verdict.estimate is None else (verdict.metric, verdict.kind)
+            together.setdefault((verdict.cell, verdict.outcome, verdict.reason, *alone), []).append(verdict)
+    return tuple(
+        Blocker(group[0].outcome, views[group[0].cell], tuple(map(view_gate, group)), neutral(group[0].reason))
+        for group in together.values()
+    )
+
+
+def _coverage(cells: Sequence[CellView]) -> Coverage:
+    skipped = [cell for cell in cells if cell.worst is Outcome.SKIPPED]
+    planned = [cell for cell in cells if cell.worst is not Outcome.SKIPPED]
+    missing = [cell for cell in planned if not cell.is_measured]
+    return Coverage(
+        planned=len(planned),
+        measured=len(planned) - len(missing),
+        missing=tuple(Missing(cell, _why_missing(cell)) for cell in missing),
+        skipped=tuple(Missing(cell, neutral(cell.planned.skip_reason) or _why_missing(cell)) for cell in skipped),
+    )
+
+
+def _why_missing(cell: CellView) -> str:
+    lost = [gate for gate in cell.gates if gate.verdict.estimate is None and gate.outcome is not Outcome.PASS]
+    reasons = list(dict.fromkeys(gate.reason for gate in lost if gate.reason))
+    return reasons[0] if reasons else "there is no verdict for this cell"
+
+
+def _row(device: Device, columns: Sequence[str], cells: Sequence[CellView]) -> tuple[CellView | None, ...]:
+    mine = {cell.title: cell for cell in cells if cell.planned.device == device.name}
+    return tuple(mine.get(column) for column in columns)
+
+
+def _board(device: Device, met: DeviceRecord | None, row: tuple[CellView | None, ...]) -> Board:
+    incidents = tuple(
+        IncidentView(incident.outcome, neutral(incident.code), neutral(incident.message), "")
+        for incident in (met.incidents if met else ())
+    )
+    return Board(
+        name=neutral(device.name),
+        profile=neutral(device.profile),
+        tier=device.tier,
+        tier_words=wording.TIER_WORDS[device.tier],
+        tier_limits=wording.TIER_LIMITS[device.tier],
+        facts=tuple(_board_facts(device, met)),
+        incidents=incidents,
+        row=row,
+    )
+
+
+def _board_facts(device: Device, met: DeviceRecord | None) -> Iterable[Fact]:
+    yield Fact("Tier", f"{device.tier.value}: {wording.TIER_WORDS[device.tier]}")
+    yield Fact("Asked for in", neutral(str(device.origin)), code=True)
+    if met is None:
+        yield Fact("Seen", "never reached in this run")
+        return
+    if met.facts is not None:
+        yield from _seen_facts(met.facts)
+    if met.emulator:
+        yield Fact("Emulator", neutral(met.emulator), code=True)
+    if device.power is not None:
+        yield Fact("Power source", _power(device))
+    yield Fact("Environment fingerprint", neutral(met.fingerprint) or "none", code=True)
+
+
+def _power(device: Device) -> str:
+    meter = device.power
+    if meter is None:
+        return ""
+    if meter.kind == "modelled":
+        return (
+            f"modelled, not measured: {wording.figure(meter.idle_w, Dimension.POWER)} idle plus "
+            f"{wording.figure(meter.joule_per_instruction, Dimension.ENERGY)} per instruction"
+        )
+    return neutral(f"{meter.kind} {meter.rail} at {meter.rate_hz:g} samples/s")
+
+
+def _seen_facts(facts: Facts) -> Iterable[Fact]:
+    yield Fact("Machine", neutral(facts.machine) or "not told")
+    features = " ".join(facts.features)
+    yield Fact("CPU", neutral(f"{facts.cpu}, {facts.architecture}, {wording.count(facts.cores, 'core')}"))
+    yield Fact("CPU features", neutral(features) or "not told", code=True)
+    yield Fact("Memory", wording.figure(facts.memory_bytes, Dimension.BYTES))
+    yield Fact("System", neutral(f"Linux {facts.kernel}, {facts.libc}, Python {facts.python} ({facts.python_abi})"))
+    clock = ", ".join(f"{hertz / 1e9:g} GHz" for hertz in facts.frequencies_hz)
+    yield Fact("Governor and clock", neutral(f"{facts.governor or 'not told'}, {clock or 'not told'}"))
+    heat = ", ".join(f"{name} {celsius:.1f} °C" for name, celsius in sorted(facts.temperatures_c.items()))
+    yield Fact("Temperature", neutral(heat) or "not told")
+    yield Fact("Throttling", neutral(facts.throttled) or "not told")
+    yield Fact("Load at start", f"{facts.load_1min:.2f}")
+
+
+def _run_facts(run: RunRecord) -> Iterable[Fact]:
+    yield Fact("Run", neutral(run.run_id), code=True)
+    yield Fact("Started", neutral(run.started_at))
+    yield Fact("Finished", neutral(run.finished_at) + (" (cancelled)" if run.cancelled else ""))
+    yield Fact("Farm", neutral(f"{run.plan.farm} ({run.plan.farm_file})"))
+    yield Fact("Plan", f"sha256 {neutral(run.plan.sha256)}", code=True)
+    yield Fact("Fleetgate", neutral(f"{run.environment.fleetgate} on Python {run.environment.python}"))
+    yield Fact("Controller", neutral(run.environment.platform))
+    yield Fact("Command", neutral(" ".join(run.environment.command)), code=True)

@@ -1,0 +1,180 @@
+"""Words and figures as people read them, the same in every report.
+
+Owns how an estimate, a limit, a margin and an outcome are said, and makes text from boards harmless to read. Numbers
+are formatted by `harness.units` alone. Must not know HTML or terminals.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Final
+
+from harness.records.outcome import Outcome
+from harness.records.verdict import Estimate, Verdict
+from harness.spec.metric import METRICS
+from harness.spec.model import Tier
+from harness.units import Dimension, format
+
+INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that a terminal or a browser acts on instead of showing: ESC, bidi overrides, zero width, …"""
+
+WORST_FIRST: Final = (
+    Outcome.SECURITY,
+    Outcome.FAIL,
+    Outcome.REGRESSION,
+    Outcome.INCONCLUSIVE,
+    Outcome.DEVICE,
+    Outcome.INFRA,
+    Outcome.QUARANTINED,
+    Outcome.NOT_RUN,
+    Outcome.CANCELLED,
+    Outcome.SKIPPED,
+    Outcome.PASS,
+)
+
+MEANING: Final = {
+    Outcome.PASS: "passes",
+    Outcome.FAIL: "fails its limit",
+    Outcome.REGRESSION: "worse than the baseline",
+    Outcome.INCONCLUSIVE: "not decided",
+    Outcome.INFRA: "the farm failed",
+    Outcome.DEVICE: "the board failed",
+    Outcome.SECURITY: "security stop",
+    Outcome.QUARANTINED: "in quarantine",
+    Outcome.NOT_RUN: "not measured",
+    Outcome.SKIPPED: "not planned here",
+    Outcome.CANCELLED: "cancelled",
+}
+
+TIER_WORDS: Final = {
+    Tier.HARDWARE: "physical board",
+    Tier.DETERMINISTIC: "emulated, exact counts",
+    Tier.FUNCTIONAL: "emulated, no clock",
+    Tier.REPLAYED: "recorded samples",
+}
+
+TIER_LIMITS: Final = {
+    Tier.HARDWARE: "Times and energy are those of this one board on this day.",
+    Tier.DETERMINISTIC: (
+        "Instruction counts, memory and accuracy are exact for this emulated CPU; its time is virtual. "
+        "Nothing here says how many milliseconds or joules a physical board needs."
+    ),
+    Tier.FUNCTIONAL: (
+        "Memory, accuracy and whether the artifact runs are meaningful; this board has no usable clock. "
+        "Nothing here says how fast a physical board is or what it draws."
+    ),
+    Tier.REPLAYED: "These samples were recorded earlier; they can explain a decision, never make a new release.",
+}
+
+CRASH: Final = "crash"
+
+
+def neutral(text: str, *, lines: bool = False, longest: int = 2000) -> str:
+    r"""Make text of a board harmless: what is not a visible character is written as `\x1b`, `\u202e`.
+
+    Args:
+        text: anything, from anywhere.
+        lines: keep line ends and tabs.
+        longest: characters kept; the rest is replaced by an ellipsis.
+    """
+    kept = text if len(text) <= longest else text[: longest - 1] + "…"
+    allowed = "\n\t" if lines else ""
+    return "".join(
+        char if char in allowed or unicodedata.category(char) not in INVISIBLE else _escaped(char) for char in kept
+    )
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def dimension_of(metric: str, kind: str = "max") -> Dimension:
+    """Give what a figure of `metric` is measured in; a `regress` figure is a ratio, a `drop` is in points."""
+    if kind == "regress":
+        return Dimension.RATIO
+    if kind == "drop":
+        return Dimension.POINTS
+    known = METRICS.get(metric)
+    return known.dimension if known else Dimension.NUMBER
+
+
+def figure(value: float, dimension: Dimension, *, signed: bool = False) -> str:
+    """Format one value; a signed one shows its plus, an infinite one is `unbounded`."""
+    if not math.isfinite(value):
+        return "unbounded"
+    return ("+" if signed and value > 0 else "") + format(value, dimension)
+
+
+def value_of(verdict: Verdict) -> str:
+    """Say the figure that is compared with the limit, without its interval; empty when nothing was measured."""
+    if verdict.estimate is None:
+        return ""
+    return figure(verdict.estimate.value, dimension_of(verdict.metric, verdict.kind), signed=is_relative(verdict.kind))
+
+
+def interval_of(estimate: Estimate | None, metric: str, kind: str) -> str:
+    """Say the interval as `[low, high]`; `exact` when both ends meet, empty when nothing was measured."""
+    if estimate is None:
+        return ""
+    if estimate.low == estimate.high:
+        return "exact"
+    dimension, signed = dimension_of(metric, kind), is_relative(kind)
+    low, high = (figure(end, dimension, signed=signed) for end in (estimate.low, estimate.high))
+    return f"[{low}, {high}]"
+
+
+def limit_of(verdict: Verdict) -> str:
+    """Say the limit as a bound: `≤ 4 ms`, `≥ 96 %`, `≤ +5 % vs baseline`, `≤ 0.5 pp below reference`."""
+    text = neutral(verdict.limit_text) or (
+        "" if verdict.limit is None else figure(verdict.limit, dimension_of(verdict.metric, verdict.kind))
+    )
+    return {
+        "max": f"≤ {text}",
+        "min": f"≥ {text}",
+        "regress": f"≤ +{text} vs baseline",
+        "drop": f"≤ {text} below reference",
+    }.get(verdict.kind, "must load and run")
+
+
+def margin_of(verdict: Verdict) -> str:
+    """Say how far the deciding end of the interval is from the limit: `5.5 % over`, `35 % to spare`."""
+    if verdict.margin is None or not math.isfinite(verdict.margin):
+        return ""
+    if verdict.margin == 0:
+        return "at the limit"
+    beyond = "below" if verdict.kind == "min" else "over"
+    share = abs(verdict.margin)
+    text = format(share, Dimension.RATIO, digits=2) if share < 2 else f"{share + 1:.1f} times the limit"
+    if verdict.margin > 0:
+        return f"{format(share, Dimension.RATIO, digits=2)} to spare"
+    return text if text.endswith("limit") and verdict.kind != "min" else f"{text} {beyond}"
+
+
+def gate_name(verdict: Verdict) -> str:
+    """Name a gate: `latency.p95`, `memory.peak vs baseline`, `accuracy.top1 vs reference`, `runs`."""
+    suffix = {"regress": " vs baseline", "drop": " vs reference"}.get(verdict.kind, "")
+    return "loads and runs" if verdict.metric == CRASH else neutral(verdict.metric) + suffix
+
+
+def is_relative(kind: str) -> bool:
+    """Tell whether a gate of this kind compares with another model instead of a number."""
+    return kind in {"regress", "drop"}
+
+
+def is_emulated(tier: Tier) -> bool:
+    """Tell whether a board of this tier is not a physical one."""
+    return tier in {Tier.DETERMINISTIC, Tier.FUNCTIONAL}
+
+
+def is_blocking(outcome: Outcome) -> bool:
+    """Tell whether this outcome of a gate keeps the release from being a GO."""
+    return outcome not in {Outcome.PASS, Outcome.SKIPPED}
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Say `1 gate`, `3 gates`."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

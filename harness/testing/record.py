@@ -1,0 +1,306 @@
+"""A realistic run without boards: record, judgement and samples of three boards and four artifacts, all outcomes.
+
+For tests of whatever reads a run (report, store, history) and for looking at a report without a farm. The figures come
+from `harness.testing.story`; nothing here measures, and the decision is told, not computed by `harness.gate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
+from harness.records.outcome import Outcome, Release
+from harness.records.plan import FileIdentity, Plan, PlannedCell
+from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, Facts, RunRecord
+from harness.records.verdict import Decision, Estimate, Judgement, Verdict
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Ssh, Tier, Workload
+from harness.testing.story import Story, Told, broken, passing
+
+Arrays = dict[str, NDArray[np.generic]]
+
+SUITES = {"digits": ("int8", "fp32", "pruned"), "face": ("blaze",)}
+SIZES = {"int8": 1.0, "fp32": 3.4, "pruned": 0.8, "blaze": 7.5}
+REPEAT = 200
+BLOCKING = (
+    Outcome.SECURITY, Outcome.FAIL, Outcome.REGRESSION, Outcome.INCONCLUSIVE, Outcome.DEVICE, Outcome.INFRA,
+    Outcome.QUARANTINED, Outcome.NOT_RUN, Outcome.CANCELLED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySamples:
+    """The raw arrays of a run, held in memory; a reader of samples as the gate and the report want it."""
+
+    by_cell: Mapping[str, Arrays]
+
+    def arrays(self, cell_key: str) -> Mapping[str, NDArray[np.generic]]:
+        """Give the arrays of one cell by their key in its sample file; none for a cell without samples."""
+        return self.by_cell.get(cell_key, {})
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRun:
+    """One run in three parts, as the report takes it."""
+
+    record: RunRecord
+    judgement: Judgement
+    samples: MemorySamples
+
+
+def sample_run(*, without: Collection[Outcome] = ()) -> SampleRun:
+    """Build the run; cells whose story has an outcome of `without` pass instead.
+
+    With every outcome there is a SECURITY one, which decides. `no_go_run` and `go_run` are the usual cases.
+    """
+    devices = _devices()
+    stories = {
+        _key(suite, artifact, device.name): _told(suite, artifact, device, without)
+        for device in devices
+        for suite, artifacts in SUITES.items()
+        for artifact in artifacts
+    }
+    plan = _plan(devices, stories)
+    arrays = {cell.key: _arrays(stories[cell.key], cell.key) for cell in plan.cells}
+    verdicts = tuple(
+        _verdict(cell, gate, stories[cell.key], arrays[cell.key])
+        for cell in plan.cells
+        for gate in stories[cell.key].gates
+    )
+    record = RunRecord(
+        schema_version=SCHEMA_VERSION,
+        run_id="20261124T081500-7f3a9c",
+        started_at="2026-11-24T08:15:00Z",
+        finished_at="2026-11-24T08:16:48Z",
+        environment=Environment(
+            "0.1.0", "3.11.7", "Linux-6.1.0-x86_64", ("pytest", "--devices=farm.yaml", "suites/digits", "suites/face")
+        ),
+        plan=plan,
+        devices=tuple(_device_record(device) for device in devices),
+        cells=tuple(_cell_record(cell, stories[cell.key], arrays[cell.key]) for cell in plan.cells),
+    )
+    judgement = Judgement(record.run_id, plan.sha256, verdicts, _decision(verdicts))
+    return SampleRun(record, judgement, MemorySamples(arrays))
+
+
+def no_go_run() -> SampleRun:
+    """Build the run of an ordinary NO-GO: models fail, some evidence is missing, nobody attacks."""
+    return sample_run(without=(Outcome.SECURITY, Outcome.CANCELLED))
+
+
+def go_run() -> SampleRun:
+    """Build the run in which every planned gate passes and one cell is skipped by the plan."""
+    return sample_run(without=BLOCKING)
+
+
+def _key(suite: str, artifact: str, device: str) -> str:
+    return f"{suite}::{artifact}[{device}]"
+
+
+def _told(suite: str, artifact: str, device: Device, without: Collection[Outcome]) -> Story:
+    good = passing(device.tier, SIZES[artifact])
+    told = broken(_key(suite, artifact, device.name), good)
+    return good if any(gate.outcome in without for gate in told.gates) else told
+
+
+def _devices() -> tuple[Device, ...]:
+    def emulated(name: str, cpu: str, tier: Tier, line: int) -> Device:
+        profile = f"qemu-{cpu}"
+        return Device(
+            name, profile, (profile, "qemu", "arm64"), tier, Origin("farm.yaml", line, 5),
+            emulation=Emulation(cpu, 2**30, icount=tier is Tier.DETERMINISTIC),
+            runtimes={"onnxruntime": "onnxruntime==1.23.2", "tflite": "tflite-runtime==2.14.0"},
+            power=MeterSpec("modelled", idle_w=1.6, joule_per_instruction=2.1e-10),
+        )  # fmt: skip
+
+    board = Device(
+        "pi-lab-3", "rpi5", ("rpi5", "arm64"), Tier.HARDWARE, Origin("farm.yaml", 7, 5), ssh=Ssh("pi-lab-3"),
+        runtimes={"onnxruntime": "onnxruntime==1.23.2", "tflite": "ai-edge-litert==2.1.0"},
+        power=MeterSpec("hwmon", rail="vdd_in"), tags=("lab-a", "camera"),
+    )  # fmt: skip
+    return (
+        emulated("a53", "cortex-a53", Tier.DETERMINISTIC, 3),
+        emulated("a72", "cortex-a72", Tier.FUNCTIONAL, 5),
+        board,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plan(devices: tuple[Device, ...], stories: Mapping[str, Story]) -> Plan:
+    cells = tuple(
+        _planned(suite, artifact, device, stories[_key(suite, artifact, device.name)])
+        for device in devices
+        for suite, artifacts in SUITES.items()
+        for artifact in artifacts
+    )
+    return Plan("demo", "farm.yaml", devices, cells, sha256=_digest("plan"))
+
+
+def _planned(suite: str, artifact: str, device: Device, story: Story) -> PlannedCell:
+    runtime, suffix = ("onnxruntime", "onnx") if suite == "digits" else ("tflite", "tflite")
+    folder = f"suites/{suite}"
+    file, old, reference = (f"{suite}_{name}.{suffix}" for name in (artifact, f"{artifact}_v1", "fp32"))
+    limits = tuple(
+        Limit(gate.metric, LimitKind(gate.kind), gate.limit or 0.0, gate.limit_text,
+              Origin(f"{folder}/{suite}.suite.yaml", gate.line, 5), accept=gate.label if gate.label == "modelled" else "")
+        for gate in story.gates if gate.kind != "runs"
+    )  # fmt: skip
+    return PlannedCell(
+        key=_key(suite, artifact, device.name), suite=suite, suite_file=f"{folder}/{suite}.suite.yaml",
+        artifact=artifact, device=device.name, profile=device.profile, tier=device.tier, runtime=runtime,
+        build=device.runtimes[runtime], provider="", threads=1,
+        workload=Workload("classification", f"{folder}/{suite}_eval.npz", REPEAT), limits=limits,
+        model=FileIdentity(file, _digest(file), round(61.4e3 * SIZES[artifact] ** 0.5)),
+        data=FileIdentity(f"{suite}_eval.npz", _digest(f"{suite} eval"), 238_412),
+        baseline=FileIdentity(old, _digest(old), 62_020), reference=FileIdentity(reference, _digest(reference), 144_881),
+        skip_reason=story.skip_reason,
+    )  # fmt: skip
+
+
+def _arrays(story: Story, key: str) -> Arrays:
+    """Draw the timed calls of six sessions per arm: a floor, a short tail, a session shift and a few stalls (s)."""
+    if not story.candidate_s:
+        return {}
+    rng = np.random.default_rng(int(_digest(key)[:8], 16))
+    arrays: Arrays = {}
+    for order in range(12):
+        middle = (story.baseline_s if order % 2 == 0 else story.candidate_s) * rng.normal(
+            1, 0.035 if story.flags else 0.006
+        )
+        calls = middle * (1 + 0.03 * rng.gamma(1.6, 1.0, REPEAT) - 0.04)
+        calls[rng.integers(0, REPEAT, 3)] *= rng.uniform(1.2, 1.5, 3)
+        arrays[f"{order}/latency_s"] = calls
+    return arrays
+
+
+def _verdict(cell: PlannedCell, gate: Told, story: Story, arrays: Arrays) -> Verdict:
+    estimate, candidate, baseline = _estimates(gate, story, arrays)
+    low_is_bad = gate.kind == "min"
+    end = None if estimate is None else (estimate.low if low_is_bad else estimate.high)
+    if estimate is not None and gate.outcome in {Outcome.FAIL, Outcome.REGRESSION}:
+        end = estimate.high if low_is_bad else estimate.low
+    margin = None
+    if end is not None and gate.limit:
+        margin = (end - gate.limit if low_is_bad else gate.limit - end) / abs(gate.limit)
+    line = f"{cell.suite_file}:{gate.line}" if gate.kind != "runs" else ""
+    reason = gate.reason or _REASONS.get(gate.outcome, "")
+    return Verdict(
+        cell.key, cell.device, cell.artifact, gate.metric, gate.kind, gate.outcome, gate.attribution, reason,
+        limit=gate.limit, limit_text=gate.limit_text, origin=line, estimate=estimate, candidate=candidate,
+        baseline=baseline, baseline_source=f"{cell.baseline.name}, same run" if cell.baseline and baseline else "",
+        margin=margin,
+    )  # fmt: skip
+
+
+_REASONS = {
+    Outcome.PASS: "the whole interval is on the good side of the limit",
+    Outcome.FAIL: "the whole interval is above the limit",
+    Outcome.REGRESSION: "slower than the baseline by more than the limit allows, in every pair of sessions",
+    Outcome.INCONCLUSIVE: "within noise: the limit lies inside the interval",
+}
+
+
+def _estimates(gate: Told, story: Story, arrays: Arrays) -> tuple[Estimate | None, Estimate | None, Estimate | None]:
+    """Give what is compared with the limit, the candidate's figure and the baseline's."""
+    if gate.metric.startswith("latency") and gate.value is None and arrays:
+        return _latency(gate, arrays)
+    if gate.value is None:
+        return None, None, None
+    half = gate.spread if gate.kind in {"regress", "drop"} else abs(gate.value) * gate.spread
+    estimate = Estimate(gate.value, gate.value - half, gate.value + half, gate.n, gate.method, gate.label)
+    if gate.baseline is None:
+        return estimate, estimate if gate.kind in {"max", "min"} else None, None
+    now = gate.baseline * (1 + gate.value)
+    candidate = Estimate(now, now * (1 - half), now * (1 + half), gate.n, gate.method, gate.label)
+    old = Estimate(
+        gate.baseline, gate.baseline * (1 - half), gate.baseline * (1 + half), gate.n, gate.method, gate.label
+    )
+    return estimate, candidate, old
+
+
+def _latency(gate: Told, arrays: Arrays) -> tuple[Estimate, Estimate, Estimate | None]:
+    share = 0.95 if gate.metric.endswith("p95") else 0.5
+    per_session = np.array([np.quantile(arrays[f"{order}/latency_s"].astype(np.float64), share) for order in range(12)])
+    old, new = per_session[0::2], per_session[1::2]
+
+    def spread(values: NDArray[np.float64]) -> Estimate:
+        return Estimate(float(np.median(values)), float(values.min()), float(values.max()), 6, gate.method, gate.label)
+
+    if gate.kind == "regress":
+        return spread(new / old - 1), spread(new), spread(old)
+    return spread(new), spread(new), None
+
+
+def _cell_record(cell: PlannedCell, story: Story, arrays: Arrays) -> CellRecord:
+    lost = {gate.outcome: gate for gate in story.gates if gate.outcome is not Outcome.PASS and gate.value is None}
+    incidents = tuple(
+        Incident(outcome, gate.attribution, outcome.value.lower(), gate.reason)
+        for outcome, gate in lost.items()
+        if outcome not in {Outcome.NOT_RUN, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.INCONCLUSIVE} and gate.reason
+    )
+    sessions = tuple(_session(cell, order, story, arrays) for order in range(12)) if arrays else ()
+    return CellRecord(
+        cell.key, sessions, incidents, started_at="2026-11-24T08:15:21Z", duration_s=31.4 if arrays else 0.0
+    )
+
+
+def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> SessionRecord:
+    role = Role.BASELINE if order % 2 == 0 else Role.CANDIDATE
+    model = cell.baseline if role is Role.BASELINE and cell.baseline else cell.model
+    version = cell.build.partition("==")[2]
+    runtime = RuntimeRecord(
+        cell.runtime, cell.build, version, "CPUExecutionProvider", 1, _digest(cell.build)[:12], "3.11.2", "2.2.6"
+    )
+    key = f"{order}/latency_s"
+    return SessionRecord(
+        order, role, SessionKind.TIMING, model.sha256, runtime, (3,),
+        scalars={"load_s": 0.021, "first_s": 2 * story.candidate_s, "clock_resolution_s": 1e-9, "warmup_count": 10.0},
+        arrays={"latency_s": ArrayRef(key, arrays[key].shape, str(arrays[key].dtype))},
+        flags=story.flags if order in {4, 5} else (),
+    )  # fmt: skip
+
+
+def _device_record(device: Device) -> DeviceRecord:
+    hardware = device.tier is Tier.HARDWARE
+    facts = Facts(
+        architecture="aarch64", cpu="Cortex-A76" if hardware else (device.emulation or Emulation("", 0, icount=False)).cpu,
+        cores=4 if hardware else 1, features=("fp", "asimd", "aes", "sha2", "crc32", *(("asimddp",) if hardware else ())),
+        memory_bytes=8 * 2**30 if hardware else 2**30, kernel="6.12.25+rpt-rpi-2712" if hardware else "6.1.0-40-arm64",
+        libc="glibc 2.36", python="3.11.2", python_abi="cp311", governor="performance" if hardware else "",
+        frequencies_hz=(2.4e9,) if hardware else (), temperatures_c={"cpu-thermal": 51.2} if hardware else {},
+        load_1min=0.07, boot_id=_digest(device.name)[:12], free_bytes=9 * 2**30,
+        machine="Raspberry Pi 5 Model B Rev 1.0" if hardware else "linux,dummy-virt",
+        throttled="0x0" if hardware else "",
+    )  # fmt: skip
+    emulator = "" if hardware else f"QEMU 7.2.19, image {_digest('image')[:12]}, snapshot {_digest(device.name)[:12]}"
+    return DeviceRecord(device.name, device.profile, device.tier, facts, _digest(f"print {device.name}")[:16], emulator)
+
+
+def _decision(verdicts: tuple[Verdict, ...]) -> Decision:
+    counts = {outcome.value: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
+    blocking = sorted(
+        (verdict for verdict in verdicts if verdict.outcome in BLOCKING),
+        key=lambda verdict: (BLOCKING.index(verdict.outcome), verdict.margin or 0.0),
+    )
+    blockers = tuple(f"{verdict.cell} {verdict.metric} {verdict.kind}" for verdict in blocking)
+    if counts["SECURITY"]:
+        return Decision(Release.SECURITY, 40, "SECURITY: pi-lab-3 is not the board it claims to be; nothing is released.",
+                        counts, blockers)  # fmt: skip
+    if counts["FAIL"] or counts["REGRESSION"]:
+        failed = counts["FAIL"] + counts["REGRESSION"]
+        sentence = (
+            f"NO-GO: {failed} of {len(verdicts)} gates fail; the worst is latency.p95 of digits::int8 on pi-lab-3, "
+            "and digits::pruned does not load on a53."
+        )
+        return Decision(Release.NO_GO, 1, sentence, counts, blockers)
+    if blockers:
+        return Decision(Release.HOLD, 10, f"HOLD: {len(blockers)} gates have no answer.", counts, blockers)
+    sentence = f"GO: all {counts['PASS']} planned gates pass on 1 physical board and 2 emulated boards."
+    return Decision(Release.GO, 0, sentence, counts, ())
