@@ -62,6 +62,8 @@ class LimitSet:
 
     scope: str
     limits: tuple[Limit, ...]
+    origin: Origin | None = None
+    """Where the scope is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class Farm:
     name: str
     file: str
     devices: tuple[Device, ...]
+    scopes: tuple[str, ...] = ()
+    """What a suite may name on this farm: every device of the file, also those not selected, and every profile."""
 
 
 @dataclass(frozen=True, slots=True)

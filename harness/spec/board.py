@@ -1,0 +1,107 @@
+"""What is said about using a board, by its profiles and by farm.yaml, merged into one set of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import Problem
+from harness.spec.form import BoardForm, PowerForm, check_build
+from harness.spec.model import MeterSpec
+from harness.spec.tree import Document, Location
+from harness.spec.validate import Refusal, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A profile file or a device entry as written, with its place."""
+
+    form: BoardForm
+    document: Document
+    where: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSettings:
+    """What profile and device say together about using a board."""
+
+    python: str
+    root: str
+    threads: int
+    cores: tuple[int, ...]
+    runtimes: dict[str, str]
+    power: MeterSpec | None
+    sessions: int
+
+
+def check_board(form: BoardForm, document: Document, where: Location, problems: list[Problem]) -> None:
+    """Check what no single field can: builds against their family, power against its meter, cores against repeats."""
+    for family, build in form.runtimes.items():
+        try:
+            check_build(family, build)
+        except Refusal as refusal:
+            problems.append(document.problem(document.find([*where, "runtimes", family]), str(refusal), refusal.hint))
+    if len(set(form.cores)) < len(form.cores):
+        problems.append(document.problem(document.find([*where, "cores"]), "cores: a CPU is named twice"))
+    if form.power is not None:
+        _check_power(form.power, document, [*where, "power"], problems)
+
+
+def _check_power(power: PowerForm, document: Document, where: Location, problems: list[Problem]) -> None:
+    own = {"hwmon": {"rail", "root", "rate"}, "modelled": {"idle", "per_instruction"}}[power.meter]
+    for key in sorted(power.model_fields_set - own - {"meter"}):
+        node = document.find([*where, key], key=True)
+        problems.append(
+            document.problem(node, f"'{key}' is nothing of the meter '{power.meter}'", suggest(key, sorted(own)))
+        )
+    if power.meter == "modelled":
+        for key in sorted(own - power.model_fields_set):
+            node = document.find(where)
+            problems.append(
+                document.problem(
+                    node, f"a modelled meter needs the key '{key}'", "idle: 1.9 W, per_instruction: 0.35 nJ"
+                )
+            )
+
+
+def settle(chain: Sequence[Written]) -> BoardSettings:
+    """Merge what is written about a board.
+
+    Args:
+        chain: the words, nearest (strongest) first. Scalars and lists replace, `runtimes` merge by family, `power`
+            merges by key as long as the meter is the same.
+
+    Returns:
+        The settings, with the defaults where nothing is written.
+    """
+    said: dict[str, Any] = {name: field.default for name, field in BoardForm.model_fields.items()}
+    runtimes: dict[str, str] = {}
+    power: dict[str, Any] = {}
+    for written in reversed(chain):
+        values = written.form.model_dump(include=set(BoardForm.model_fields), exclude_unset=True)
+        runtimes |= values.pop("runtimes", {})
+        more = values.pop("power", {})
+        power = {**power, **more} if not more or more["meter"] == power.get("meter") else more
+        said |= values
+    return BoardSettings(
+        python=said["python"],
+        root=said["root"],
+        threads=said["threads"],
+        cores=tuple(said["cores"]),
+        runtimes=runtimes,
+        power=_meter(power) if power else None,
+        sessions=said["sessions"],
+    )
+
+
+def _meter(power: dict[str, Any]) -> MeterSpec:
+    form = PowerForm.model_construct(**power)
+    return MeterSpec(
+        kind=form.meter,
+        rail=form.rail,
+        root=form.root,
+        rate_hz=form.rate,
+        idle_w=form.idle,
+        joule_per_instruction=form.per_instruction,
+    )

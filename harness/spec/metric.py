@@ -1,0 +1,127 @@
+"""The catalogue of metrics: what each figure is and which limits make sense on it.
+
+Values are SI. How a figure is computed is `harness.stats`' business, which tier may decide it `harness.gate.tier`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.spec.model import LimitKind
+from harness.units import Dimension
+
+_WORSE_WHEN_MORE = (LimitKind.MAX, LimitKind.REGRESS)
+_WORSE_WHEN_LESS = (LimitKind.MIN, LimitKind.REGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure per device x artifact x workload."""
+
+    name: str
+    dimension: Dimension
+    description: str
+    lower_is_better: bool
+    needs: str
+    """Kind of session that measures it (`timing`, `memory`, `accuracy`, `energy`); empty: none, the file says it."""
+    kinds: tuple[LimitKind, ...]
+    """Limits that make sense."""
+    moves_with_day: bool
+    """False where a committed record can serve as baseline because the figure is the same on any day."""
+    low: float = 0.0
+    high: float = math.inf
+    """Range of the figure; a limit must lie inside."""
+    zero_is_possible: bool = False
+    against_reference: bool = False
+    needs_labels: bool = False
+    modelled: bool = False
+    """An emulated board may compute it from a declared model, if the gate says `accept: modelled`."""
+
+
+def _latency(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.TIME, description, True, "timing", _WORSE_WHEN_MORE, True)
+
+
+def _memory(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.BYTES, description, True, "memory", _WORSE_WHEN_MORE, True)
+
+
+def _energy(name: str, dimension: Dimension, description: str, *, modelled: bool = False) -> Metric:
+    return Metric(name, dimension, description, True, "energy", _WORSE_WHEN_MORE, True, modelled=modelled)
+
+
+def _accuracy(name: str, description: str) -> Metric:
+    kinds = (LimitKind.MIN, LimitKind.DROP, LimitKind.REGRESS)
+    return Metric(
+        name, Dimension.RATIO, description, False, "accuracy", kinds, moves_with_day=False, high=1.0, needs_labels=True
+    )
+
+
+def _likeness(name: str, dimension: Dimension, description: str, *, low: float, high: float) -> Metric:
+    kinds = (LimitKind.MIN,) if dimension is Dimension.DECIBEL else _WORSE_WHEN_LESS
+    return Metric(
+        name, dimension, description, False, "accuracy", kinds,
+        moves_with_day=False, low=low, high=high, zero_is_possible=low < 0, against_reference=True,
+    )  # fmt: skip
+
+
+def _distance(name: str, description: str) -> Metric:
+    return Metric(
+        name, Dimension.NUMBER, description, True, "accuracy", _WORSE_WHEN_MORE,
+        moves_with_day=False, zero_is_possible=True, against_reference=True,
+    )  # fmt: skip
+
+
+_ALL = (
+    _latency("latency.p50", "Median time of one inference, single stream."),
+    _latency("latency.p90", "90th percentile of the time of one inference."),
+    _latency("latency.p95", "95th percentile of the time of one inference."),
+    _latency("latency.p99", "99th percentile of the time of one inference."),
+    _latency("latency.mean", "Mean time of one inference."),
+    _latency("latency.first", "Time of the first inference after loading."),
+    _latency("load.time", "Time to load the model into the runtime."),
+    Metric("throughput", Dimension.RATE, "Inferences per second.", False, "timing", _WORSE_WHEN_LESS, True),
+    Metric(
+        "work.instructions", Dimension.COUNT, "User-mode instructions of one inference.", True, "timing",
+        _WORSE_WHEN_MORE, moves_with_day=False,
+    ),
+    _memory("memory.peak", "Largest resident memory of the process that runs the model."),
+    _memory("memory.model", "Peak memory above that of the runtime without a model."),
+    Metric(
+        "storage.size", Dimension.BYTES, "Size of the model file.", True, "", _WORSE_WHEN_MORE, moves_with_day=False
+    ),
+    _energy("power.mean", Dimension.POWER, "Mean power of the board under load."),
+    _energy("power.idle", Dimension.POWER, "Mean power of the board at rest, before and after the load."),
+    _energy("energy.per_inference", Dimension.ENERGY, "Energy of one inference.", modelled=True),
+    Metric(
+        "thermal.max", Dimension.TEMPERATURE, "Highest temperature of the board under load.", True, "timing",
+        (LimitKind.MAX,), True, low=-60.0, high=150.0, zero_is_possible=True,
+    ),
+    _accuracy("accuracy.top1", "Share of samples whose best class is the label."),
+    _accuracy("accuracy.top5", "Share of samples whose label is among the five best classes."),
+    _likeness("parity.cosine", Dimension.NUMBER, "Cosine of outputs and reference outputs.", low=-1.0, high=1.0),
+    _distance("parity.max_abs", "Largest absolute difference of any output to the reference."),
+    _likeness("parity.snr_db", Dimension.DECIBEL, "Signal-to-noise ratio to the reference.", low=-500.0, high=500.0),
+    _distance("parity.kl", "Kullback-Leibler divergence of the class scores from the reference's."),
+    _likeness(
+        "parity.top1_agreement", Dimension.RATIO, "Share of samples whose best class is the reference's.",
+        low=0.0, high=1.0,
+    ),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def limit_dimension(metric: Metric, kind: LimitKind) -> Dimension:
+    """Tell what the value of a limit measures: the figure itself, a relative change or a loss."""
+    if kind is LimitKind.REGRESS:
+        return Dimension.RATIO
+    return Dimension.POINTS if kind is LimitKind.DROP else metric.dimension
+
+
+def limit_range(metric: Metric, kind: LimitKind) -> tuple[float, float]:
+    """Give the smallest and largest value that a limit can have and still mean something."""
+    if kind is LimitKind.REGRESS:
+        return 0.0, 10.0 if metric.lower_is_better else 1.0
+    return (0.0, 1.0) if kind is LimitKind.DROP else (metric.low, metric.high)
