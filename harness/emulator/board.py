@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.emulator.image import ImageRecipe, build_image
-from harness.emulator.machine import Machine
+from harness.emulator.machine.process import Machine
 from harness.emulator.snapshot import Snapshots
 from harness.spec.model import Emulation
 

@@ -16,14 +16,14 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.emulator.cache import Progress, locked, published, stored_bytes
-from harness.emulator.disk import name_backing
 from harness.emulator.image import Image
-from harness.emulator.machine import Machine, Source
-from harness.emulator.qemu import COMMAND_VERSION, DISK, STATE, qemu_version
+from harness.emulator.machine.disk import name_backing
+from harness.emulator.machine.process import Machine, Source
+from harness.emulator.machine.qemu import COMMAND_VERSION, DISK, STATE, qemu_version
 from harness.errors import ImageError
 from harness.spec.model import Emulation
 
@@ -54,6 +54,8 @@ class Snapshots:
 
     image: Image
     progress: Progress
+    qemu: str = field(default_factory=qemu_version)
+    """QEMU's version: a state restores only in the build that saved it."""
 
     def booted(self, emulation: Emulation) -> Source:
         """Give the snapshot of a board that has sshd up and Python warm; made on first use (about 15 s).
@@ -114,7 +116,7 @@ class Snapshots:
                 backing = make(unfinished)
                 # Relative, so that the cache folder may be moved.
                 name_backing(unfinished / DISK, backing, "qcow2" if backing.endswith(".qcow2") else "raw")
-                about = {**_identity(self.image, emulation, key), "made_at": int(time.time())}
+                about = {**self._identity(emulation, key), "made_at": int(time.time())}
                 (unfinished / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         size = stored_bytes(folder) / 2**20
         self.progress(f"the {what} is made: {size:.0f} MiB in {time.monotonic() - started:.0f} s")
@@ -132,25 +134,24 @@ class Snapshots:
         return make
 
     def _folder(self, emulation: Emulation, key: str) -> Path:
-        identity = json.dumps(_identity(self.image, emulation, key), sort_keys=True)
+        identity = json.dumps(self._identity(emulation, key), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
         kind = "icount" if emulation.icount else "plain"
         name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{emulation.cpu}-{kind}-{'prepared' if key else 'booted'}")
         return self.image.folder / "snapshots" / f"{name}-{digest}"
 
-
-def _identity(image: Image, emulation: Emulation, key: str) -> dict[str, object]:
-    """List all that a machine state depends on; a later start must agree in every point."""
-    return {
-        "image": image.id,
-        "cpu": emulation.cpu,
-        "memory_bytes": emulation.memory_bytes,
-        "icount": emulation.icount,
-        "key": key,
-        "qemu": qemu_version(),
-        "command": COMMAND_VERSION,
-        "warm_up": hashlib.sha256(WARM_UP_COMMAND.encode()).hexdigest()[:12],
-    }
+    def _identity(self, emulation: Emulation, key: str) -> dict[str, object]:
+        """List all that a machine state depends on; a later start must agree in every point."""
+        return {
+            "image": self.image.id,
+            "cpu": emulation.cpu,
+            "memory_bytes": emulation.memory_bytes,
+            "icount": emulation.icount,
+            "key": key,
+            "qemu": self.qemu,
+            "command": COMMAND_VERSION,
+            "warm_up": hashlib.sha256(WARM_UP_COMMAND.encode()).hexdigest()[:12],
+        }
 
 
 def _settle_and_save(machine: Machine, folder: Path) -> None:

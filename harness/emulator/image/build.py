@@ -29,6 +29,7 @@ SUITES = ("bookworm", "trixie")
 
 _PACKAGES = (
     "base-files",
+    "bash",
     "busybox-static",
     "coreutils",
     "dash",
@@ -58,6 +59,9 @@ _MODULES = (
     "virtio_net",
     "virtio-rng",
 )
+_FORMAT = 2
+"""Of image.json and of the folder; raise it when they change."""
+
 _SOURCES = ("kernel.py", "rootfs.py", "board", "initramfs")
 """The files of this package that decide what is inside an image."""
 
@@ -76,7 +80,7 @@ class ImageRecipe:
 
     def image_id(self) -> str:
         """Hash the recipe and the builder's sources: 16 hex digits."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([_FORMAT, asdict(self)], sort_keys=True).encode())
         for name in _SOURCES:
             _hash_tree(resources.files(__package__).joinpath(name), digest.update)
         return digest.hexdigest()[:16]
@@ -92,6 +96,8 @@ class Image:
     kernel_version: str
     host_key: str
     """The board's public host key, `ssh-ed25519 AAAA…`: known because the controller made it."""
+    content: str
+    """Hash over the names and versions of the packages, 12 hex digits: two builds of one recipe may differ in it."""
 
     @property
     def kernel(self) -> Path:
@@ -127,9 +133,11 @@ def load_image(folder: Path) -> Image:
     """
     try:
         about = json.loads((folder / "image.json").read_text(encoding="utf-8"))
-        return Image(folder.name, str(about["suite"]), folder, str(about["kernel_version"]), str(about["host_key"]))
+        texts = [str(about[name]) for name in ("suite", "kernel_version", "host_key", "content")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ImageError(f"{folder} is not a board image; remove it with: fleetgate image clean") from error
+    suite, kernel_version, host_key, content = texts
+    return Image(folder.name, suite, folder, kernel_version, host_key, content)
 
 
 def find_image(recipe: ImageRecipe) -> Image | None:
@@ -159,8 +167,11 @@ def build_image(recipe: ImageRecipe, *, progress: Callable[[str], None], mirror:
         if (image := find_image(recipe)) is not None:
             return image
         started = time.monotonic()
-        with published(images_folder() / name) as folder:
-            _build(recipe, folder, mirror=mirror, progress=progress)
+        try:
+            with published(images_folder() / name) as folder:
+                _build(recipe, folder, mirror=mirror, progress=progress)
+        except OSError as error:
+            raise ImageError(f"cannot write the board image to {images_folder()}: {error}") from error
         image = load_image(images_folder() / name)
     size = stored_bytes(image.folder) / 2**20
     progress(f"board image {recipe.suite} is built: {size:.0f} MiB in {time.monotonic() - started:.0f} s")
@@ -168,7 +179,7 @@ def build_image(recipe: ImageRecipe, *, progress: Callable[[str], None], mirror:
 
 
 def _build(recipe: ImageRecipe, folder: Path, *, mirror: str, progress: Callable[[str], None]) -> None:
-    progress(f"building the board image {recipe.suite} (arm64; once, about a minute, needs the network)")
+    progress(f"building the board image {recipe.suite} (arm64; once, under a minute, needs the network)")
     tar, tree = folder / "packages.tar", folder / "tree"
     packages = (*recipe.packages, recipe.kernel_package)
     extract_packages(recipe.suite, packages, tar, mirror=mirror, progress=progress)
@@ -187,11 +198,13 @@ def _build(recipe: ImageRecipe, folder: Path, *, mirror: str, progress: Callable
     configure(tree, keys)
     progress("writing the root disk")
     make_disk(tree, folder / "root.img", size_bytes=recipe.disk_bytes)
+    names = (tree / PACKAGE_LIST).read_text(encoding="utf-8").split()
     about = {
+        "content": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:12],
         "suite": recipe.suite,
         "kernel_version": kernel.version,
         "host_key": " ".join(keys.host_public.split()[:2]),
-        "packages": (tree / PACKAGE_LIST).read_text(encoding="utf-8").split(),
+        "packages": names,
         "recipe": asdict(recipe),
     }
     (folder / "image.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")

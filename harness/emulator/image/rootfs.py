@@ -7,6 +7,7 @@ builder is not root. The layout is merged-/usr for every suite. Knows nothing of
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ _KEPT = ("usr/share/python3/", "usr/share/misc/", "usr/share/zoneinfo/", "usr/sh
 
 _FOLDERS = {
     **dict.fromkeys(("dev", "proc", "sys", "run", "etc/ssh", "mnt", "opt", "srv", "var/log", "var/lib"), 0o755),
-    **dict.fromkeys(("usr/bin", "usr/sbin", "usr/lib", "usr/local/bin", "usr/local/lib"), 0o755),
+    **dict.fromkeys(("etc", "usr", "usr/bin", "usr/sbin", "usr/lib", "usr/local/bin", "usr/local/lib"), 0o755),
     "root": 0o700,
     "root/.ssh": 0o700,
     "tmp": 0o1777,
@@ -78,9 +79,7 @@ def unpack(tar: Path, folder: Path) -> None:
             path = merged_path(member.name)
             if not is_wanted(path) or path in {".", *_MERGED}:
                 continue
-            if member.islnk():
-                member.linkname = merged_path(member.linkname)
-            _unpack_one(archive, member.replace(name=path, deep=False), folder)
+            _unpack_one(archive, member, folder, folder / path)
 
 
 def merged_path(name: str) -> str:
@@ -96,6 +95,7 @@ def is_wanted(path: str) -> bool:
 
 def configure(folder: Path, keys: Keys) -> None:
     """Write what the packages' configuration would have made: users, init, sshd, keys, links."""
+    folder.chmod(0o755)
     for name, mode in _FOLDERS.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name).chmod(mode)
@@ -145,15 +145,25 @@ def _run(command: list[str], *, stdin: str = "") -> None:
         raise ImageError(f"{command[0]} could not make the root disk (exit {done.returncode}):\n  {said}")
 
 
-def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    if member.isdev():
-        return
+def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, target: Path) -> None:
+    # By hand: tarfile's own filters do not exist in Debian 12's Python, and are the default in 3.14.
     if member.isdir():
-        # Folders stay writable for the builder; the few that need another mode are in _FOLDERS.
-        (folder / member.name).mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        target.chmod(member.mode & 0o7777 | 0o700)
         return
-    (folder / member.name).parent.mkdir(parents=True, exist_ok=True)
-    archive.extract(member, folder, set_attrs=True, filter="fully_trusted", numeric_owner=False)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if member.issym():
+        target.symlink_to(member.linkname)
+    elif member.islnk():
+        target.hardlink_to(folder / merged_path(member.linkname))
+    elif member.isreg():
+        stream = archive.extractfile(member)
+        assert stream is not None
+        with target.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        target.chmod(member.mode & 0o7777)
+        os.utime(target, (member.mtime, member.mtime))
 
 
 def _copy_tree(source: Traversable, folder: Path) -> None:

@@ -18,13 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.emulator import guard
-from harness.emulator.disk import make_overlay
 from harness.emulator.image import Image
-from harness.emulator.login import Endpoint, run_on_board
-from harness.emulator.qemu import CONSOLE, DISK, STATE, forwarded_port, qemu_command
-from harness.emulator.qmp import Qmp, QmpClosed
-from harness.emulator.workspace import Workspace, reap, workspaces_folder
+from harness.emulator.machine import guard
+from harness.emulator.machine.disk import make_overlay
+from harness.emulator.machine.login import Endpoint, run_on_board
+from harness.emulator.machine.qemu import CONSOLE, DISK, STATE, forwarded_port, qemu_command, qemu_version
+from harness.emulator.machine.qmp import Qmp, QmpClosed
+from harness.emulator.machine.workspace import Workspace, reap, workspaces_folder
 from harness.errors import ImageError
 from harness.spec.model import Emulation
 
@@ -57,6 +57,7 @@ class Machine:
         """
         self.image = image
         self.emulation = emulation
+        self.source = source
         self._ending = contextlib.ExitStack()
         try:
             reap(workspaces_folder())
@@ -82,6 +83,11 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+    def describe(self) -> str:
+        """Say what this board is made of, for records: QEMU's version, image, packages, snapshot."""
+        state = f", snapshot {self.source.disk.parent.name}" if self.source.state else ""
+        return f"QEMU {qemu_version()}, image {self.image.suite} {self.image.id} packages {self.image.content}{state}"
 
     def alive(self) -> bool:
         """Tell whether QEMU runs."""
