@@ -1,0 +1,212 @@
+"""All verdicts of one cell: the implicit gate "loads and runs", then one verdict per limit.
+
+Owns how incidents and missing evidence become outcomes. Nothing that was not measured is green, and a fault of the
+farm or the board is never printed as the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.gate.decide import decide, margin
+from harness.gate.reason import explain_comparison, explain_figure
+from harness.gate.tier import forbidden
+from harness.records.cell import Incident, Role
+from harness.records.outcome import Attribution, Outcome
+from harness.records.plan import PlannedCell
+from harness.records.verdict import Estimate, Verdict
+from harness.spec.model import Limit, LimitKind
+from harness.stats import Comparison, Evidence, Missing, estimate, loss, worsening
+from harness.stats.evidence import wrong_model
+
+SEVERITY = (
+    Outcome.SECURITY,
+    Outcome.FAIL,
+    Outcome.DEVICE,
+    Outcome.INFRA,
+    Outcome.CANCELLED,
+    Outcome.NOT_RUN,
+    Outcome.INCONCLUSIVE,
+    Outcome.QUARANTINED,
+)
+"""Which incident speaks for a cell that has several, worst first."""
+
+SENSOR = "sensor"
+"""Code of the incident that takes only figures of an instrument away."""
+
+_MODEL_FAILURES = {
+    "load": "the artifact does not load",
+    "memory": "the artifact ran out of memory",
+    "timeout": "the artifact did not finish in time",
+    "fallback": "the runtime did not use the provider that was asked for",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Why a gate has no verdict of its own: outcome, who is to blame, and the sentence."""
+
+    outcome: Outcome
+    attribution: Attribution
+    reason: str
+
+
+def judge_cell(planned: PlannedCell, evidence: Evidence | None, standing: Standing | None) -> tuple[Verdict, ...]:
+    """Judge every gate of one planned cell.
+
+    Args:
+        planned: the cell with its limits.
+        evidence: what was seen; None when no record came back.
+        standing: set when something outside the cell speaks for all of its gates (no record, a security incident).
+
+    Returns:
+        The verdict of the gate `crash`, then one per limit in plan order.
+    """
+    if planned.skip_reason:
+        standing = Standing(Outcome.SKIPPED, Attribution.PLAN, planned.skip_reason)
+    if standing is None and evidence is None:
+        standing = Standing(Outcome.NOT_RUN, Attribution.INFRA, "planned, but no record came back")
+    if standing or evidence is None:
+        assert standing
+        return (_runs(planned, standing), *(_standing_verdict(planned, limit, standing) for limit in planned.limits))
+    return (_runs(planned, _run_standing(evidence)), *(check_limit(evidence, limit) for limit in planned.limits))
+
+
+def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
+    """Judge one limit on the evidence of a cell."""
+    forbid = forbidden(limit, evidence.device)
+    if forbid:
+        return _standing_verdict(
+            evidence.planned, limit, Standing(Outcome.INCONCLUSIVE, Attribution.PLAN, f"not decided: {forbid}")
+        )
+    found = _compare(evidence, limit)
+    if isinstance(found, Missing):
+        return _standing_verdict(evidence.planned, limit, _explain_missing(evidence, limit, found))
+    compared = found.estimate if isinstance(found, Comparison) else found
+    outcome = decide(limit, compared)
+    distance = margin(limit, compared, outcome)
+    if outcome is Outcome.INCONCLUSIVE and distance is None:
+        lost = _lost_evidence(evidence, limit)
+        if lost:
+            return _standing_verdict(evidence.planned, limit, lost)
+    return _measured_verdict(evidence.planned, limit, found, outcome, distance)
+
+
+def worst_incident(incidents: Sequence[Incident]) -> Incident | None:
+    """Return the incident that speaks for the others, or None; one that claims a pass counts as unclassified."""
+    honest = [
+        item
+        if item.outcome in SEVERITY
+        else Incident(Outcome.INFRA, Attribution.INFRA, "unclassified", f"unclassified: {item.message}", item.role)
+        for item in incidents
+    ]
+    return min(honest, key=lambda item: SEVERITY.index(item.outcome), default=None)
+
+
+def _compare(evidence: Evidence, limit: Limit) -> Estimate | Comparison | Missing:
+    if limit.kind is LimitKind.REGRESS:
+        return worsening(evidence, limit.metric)
+    if limit.kind is LimitKind.DROP:
+        return loss(evidence, limit.metric)
+    return estimate(evidence, limit.metric)
+
+
+def _run_standing(evidence: Evidence) -> Standing:
+    """Judge "loads and runs": it passes only on sessions that came back, with no incident beside them."""
+    sessions = [session for session in evidence.cell.sessions if session.role is Role.CANDIDATE]
+    ours = [item for item in evidence.cell.incidents if item.role is Role.CANDIDATE]
+    worst = worst_incident([item for item in ours if not (sessions and item.code == SENSOR)])
+    if worst and worst.outcome is Outcome.FAIL:
+        what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
+        return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {worst.message}")
+    if worst:
+        return Standing(worst.outcome, worst.attribution, worst.message)
+    wrong = wrong_model(evidence)
+    if wrong:
+        return Standing(wrong.outcome, wrong.attribution, wrong.reason)
+    if not sessions:
+        return Standing(Outcome.NOT_RUN, Attribution.INFRA, "no session of the candidate came back")
+    return Standing(Outcome.PASS, Attribution.MODEL, f"loaded and ran in {len(sessions)} sessions")
+
+
+def _explain_missing(evidence: Evidence, limit: Limit, missing: Missing) -> Standing:
+    """Turn a missing figure into an outcome: what took it away says more than that it is not there."""
+    if missing.outcome is Outcome.INCONCLUSIVE and not missing.reason.startswith("no baseline"):
+        lost = _lost_evidence(evidence, limit)
+        if lost:
+            return lost
+    return Standing(missing.outcome, missing.attribution, f"{limit.metric}: {missing.reason}")
+
+
+def _lost_evidence(evidence: Evidence, limit: Limit) -> Standing | None:
+    sensed = limit.metric.startswith(("power.", "energy.", "thermal."))
+    incidents = [
+        item for item in evidence.cell.incidents if item.role is Role.CANDIDATE and (sensed or item.code != SENSOR)
+    ]
+    worst = worst_incident(incidents)
+    if worst is None:
+        return None
+    if worst.outcome is Outcome.FAIL:
+        what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
+        return Standing(Outcome.NOT_RUN, Attribution.MODEL, f"not measured: {what}")
+    return Standing(worst.outcome, worst.attribution, f"not measured: {worst.message}")
+
+
+def _runs(planned: PlannedCell, standing: Standing) -> Verdict:
+    return Verdict(
+        planned.key,
+        planned.device,
+        planned.artifact,
+        "crash",
+        "runs",
+        standing.outcome,
+        standing.attribution,
+        standing.reason,
+        limit_text="loads and runs",
+    )
+
+
+def _standing_verdict(planned: PlannedCell, limit: Limit, standing: Standing) -> Verdict:
+    return Verdict(
+        planned.key,
+        planned.device,
+        planned.artifact,
+        limit.metric,
+        limit.kind.value,
+        standing.outcome,
+        standing.attribution,
+        standing.reason,
+        limit.value,
+        limit.text,
+        str(limit.origin),
+    )
+
+
+def _measured_verdict(
+    planned: PlannedCell, limit: Limit, found: Estimate | Comparison, outcome: Outcome, distance: float | None
+) -> Verdict:
+    if isinstance(found, Comparison):
+        reason = explain_comparison(limit, found, outcome)
+        compared, candidate, baseline, source = found.estimate, found.candidate, found.baseline, found.source
+    else:
+        reason = explain_figure(limit, found, outcome, distance)
+        compared, candidate, baseline, source = found, found, None, ""
+    return Verdict(
+        planned.key,
+        planned.device,
+        planned.artifact,
+        limit.metric,
+        limit.kind.value,
+        outcome,
+        Attribution.UNKNOWN if outcome is Outcome.INCONCLUSIVE else Attribution.MODEL,
+        reason,
+        limit.value,
+        limit.text,
+        str(limit.origin),
+        compared,
+        candidate,
+        baseline,
+        source,
+        distance,
+    )

@@ -1,0 +1,118 @@
+"""All verdicts -> one release decision, as a sentence and an exit code.
+
+Laws (tests/unit/gate/test_laws.py proves them): PASS needs positive evidence for every planned gate; replacing a PASS
+by anything else never improves the decision; a verdict on an emulated board never stands for a physical one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.records.outcome import Outcome, Release
+from harness.records.plan import PlannedCell
+from harness.records.verdict import Decision, Verdict
+from harness.spec.model import Tier
+
+EXIT_GO, EXIT_NO_GO, EXIT_HOLD, EXIT_INFRA, EXIT_SECURITY = 0, 1, 10, 20, 40
+
+BLOCKING = frozenset({Outcome.FAIL, Outcome.REGRESSION})
+FARM = frozenset({Outcome.INFRA, Outcome.DEVICE})
+"""When nothing but these holds a release, the farm is to repair and the models are not to blame: exit code 20."""
+
+
+def release_of(outcomes: Sequence[Outcome]) -> tuple[Release, int]:
+    """Draw the decision and its exit code from outcomes alone; without a single PASS nothing is released."""
+    counted = [outcome for outcome in outcomes if outcome is not Outcome.SKIPPED]
+    if Outcome.SECURITY in counted:
+        return Release.SECURITY, EXIT_SECURITY
+    if any(outcome in BLOCKING for outcome in counted):
+        return Release.NO_GO, EXIT_NO_GO
+    holding = [outcome for outcome in counted if outcome is not Outcome.PASS]
+    if holding and all(outcome in FARM for outcome in holding):
+        return Release.HOLD, EXIT_INFRA
+    if holding or not counted:
+        return Release.HOLD, EXIT_HOLD
+    return Release.GO, EXIT_GO
+
+
+def decide_release(verdicts: Sequence[Verdict], cells: Sequence[PlannedCell]) -> Decision:
+    """Decide a run.
+
+    Args:
+        verdicts: all verdicts, of every planned cell.
+        cells: the planned cells; they say which tiers were meant and whether anything but running is gated.
+    """
+    release, code = release_of([verdict.outcome for verdict in verdicts])
+    covered = {verdict.cell for verdict in verdicts}
+    if release is Release.GO and any(cell.key not in covered for cell in cells):
+        release, code = Release.HOLD, EXIT_HOLD
+    replayed = any(cell.tier is Tier.REPLAYED for cell in cells)
+    if release is Release.GO and replayed:
+        release, code = Release.HOLD, EXIT_HOLD
+    blockers = sorted((item for item in verdicts if _rank(item) > 0), key=_worst_first)
+    sentence = _sentence(release, verdicts, blockers, cells)
+    counts = Counter(verdict.outcome.value for verdict in verdicts)
+    names = tuple(f"{item.cell} {item.metric} {item.kind}" for item in blockers)
+    return Decision(release, code, sentence, dict(sorted(counts.items())), names)
+
+
+def _rank(verdict: Verdict) -> int:
+    if verdict.outcome is Outcome.SECURITY:
+        return 3
+    if verdict.outcome in BLOCKING:
+        return 2
+    return 0 if verdict.outcome in {Outcome.PASS, Outcome.SKIPPED} else 1
+
+
+def _worst_first(verdict: Verdict) -> tuple[int, float, str, str, str]:
+    distance = float("-inf") if verdict.margin is None else verdict.margin
+    return (-_rank(verdict), distance, verdict.cell, verdict.metric, verdict.kind)
+
+
+def _sentence(
+    release: Release, verdicts: Sequence[Verdict], blockers: Sequence[Verdict], cells: Sequence[PlannedCell]
+) -> str:
+    gates = sum(verdict.outcome is not Outcome.SKIPPED for verdict in verdicts)
+    if not gates:
+        return "HOLD: nothing was measured, because the plan holds no cell that applies."
+    where = _where(cells)
+    if release is Release.GO:
+        return f"GO: {_all(gates)} on {where}.{_reservation(cells)}"
+    worst = blockers[0] if blockers else None
+    if worst is None:
+        return f"HOLD: {_all(gates)} on {where}, but recorded samples never release anything."
+    led = sum(_rank(item) == _rank(worst) for item in blockers)
+    what = {3: "raised a security alarm", 2: "failed", 1: "could not be decided"}[_rank(worst)]
+    kinds = Counter(item.outcome.value for item in blockers if _rank(item) == _rank(worst))
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(kinds.items()))
+    others = len(blockers) - led
+    more = f" and {others} more could not be decided" if others else ""
+    head = f"{release.value}: {led} of {gates} gates {what} ({listed}){more} on {where}"
+    return f"{head}; worst is {worst.cell}: {worst.reason.rstrip('.')}.{_reservation(cells)}"
+
+
+def _all(gates: int) -> str:
+    return f"all {gates} gates pass" if gates > 1 else "the only gate passes"
+
+
+def _where(cells: Sequence[PlannedCell]) -> str:
+    boards: dict[Tier, set[str]] = {}
+    for cell in cells:
+        if not cell.skip_reason:
+            boards.setdefault(cell.tier, set()).add(cell.device)
+    parts: list[str] = []
+    for tier, names in sorted(boards.items()):
+        parts.append(f"{len(names)} {tier.value} board{'s' if len(names) > 1 else ''}")
+    return " and ".join(parts) or "no board"
+
+
+def _reservation(cells: Sequence[PlannedCell]) -> str:
+    """Say what the decision does not cover."""
+    asked = [cell for cell in cells if not cell.skip_reason]
+    notes: list[str] = []
+    if asked and not any(cell.limits for cell in asked):
+        notes.append("Nothing but loading and running is gated.")
+    if asked and not any(cell.tier is Tier.HARDWARE for cell in asked):
+        notes.append("No physical board was measured: this says nothing about time or power on one.")
+    return "".join(f" {note}" for note in notes)

@@ -1,0 +1,97 @@
+"""Verdicts in words: one sentence that a release manager understands, with value, interval, limit and margin."""
+
+from __future__ import annotations
+
+from harness.gate.decide import ends
+from harness.records.outcome import Outcome
+from harness.records.verdict import Estimate
+from harness.spec.metric import METRICS
+from harness.spec.model import Limit, LimitKind
+from harness.stats import Comparison
+from harness.stats.interval import smallest_resolvable_loss
+from harness.units import Dimension, format
+
+
+def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: float | None) -> str:
+    """Explain a verdict on an absolute limit."""
+    side = "above" if limit.kind is LimitKind.MAX else "below"
+    figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension)}"
+    if outcome is Outcome.PASS:
+        return f"{figure} meets the limit {limit.text}{_spare(estimate, margin)}"
+    if outcome is Outcome.INCONCLUSIVE:
+        return f"{figure}: {_undecided(limit, estimate)}"
+    return f"{figure} is {side} the limit {limit.text}{_excess(estimate, margin)}"
+
+
+def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:
+    """Explain a verdict on a worsening against the baseline, or on a loss against the reference."""
+    dimension = Dimension.RATIO if limit.kind is LimitKind.REGRESS else Dimension.POINTS
+    found, own = comparison.estimate, METRICS[limit.metric].dimension
+    arms = f"{format(comparison.candidate.value, own)} against {format(comparison.baseline.value, own)}"
+    whom = "the baseline" if limit.kind is LimitKind.REGRESS else "the reference"
+    change = f"{_name(limit, found)} is {_change(found, dimension)} {whom} ({arms})"
+    if outcome is Outcome.PASS:
+        return f"{change}; allowed is {limit.text}"
+    if outcome is Outcome.INCONCLUSIVE:
+        return f"{change}: {_undecided(limit, found)}"
+    return f"{change}, more than the allowed {limit.text}"
+
+
+def show(estimate: Estimate, dimension: Dimension) -> str:
+    """Write an estimate with its interval: exact figures stand alone, open ends are infinite.
+
+    A narrow interval gets as many digits (up to 6) as it takes to tell its ends apart.
+    """
+    if estimate.low == estimate.high:
+        return format(estimate.value, dimension)
+    low, high = ends(estimate)
+    digits = next((d for d in (3, 4, 5) if format(low, dimension, digits=d) != format(high, dimension, digits=d)), 6)
+    value, low_text, high_text = (format(figure, dimension, digits=digits) for figure in (estimate.value, low, high))
+    return f"{value} [{low_text}, {high_text}]"
+
+
+def _name(limit: Limit, estimate: Estimate) -> str:
+    return f"{estimate.label} {limit.metric}" if estimate.label else limit.metric
+
+
+def _change(found: Estimate, dimension: Dimension) -> str:
+    """Write a change from the reader's side: `2 % worse than`, `equal to`, and the interval (positive is worse)."""
+    low, high = ends(found)
+    if found.low == found.high:
+        interval = ""
+    else:
+        interval = f" [{format(low, dimension)}, {format(high, dimension)}]"
+    if found.value == 0:
+        return f"equal{interval} to"
+    if found.value > 0:
+        return f"{format(found.value, dimension)}{interval} worse than"
+    return f"{format(-found.value, dimension)}{interval and f' (worsening{interval})'} better than"
+
+
+def _undecided(limit: Limit, estimate: Estimate) -> str:
+    low, high = ends(estimate)
+    worse = low if limit.kind is LimitKind.MIN else high
+    if worse in {float("inf"), float("-inf")}:
+        return f"not enough data to compare with the limit {limit.text} ({estimate.method})"
+    if limit.kind is LimitKind.DROP and limit.value < smallest_resolvable_loss(estimate.n):
+        finest = format(smallest_resolvable_loss(estimate.n), Dimension.POINTS)
+        return f"not enough data: {estimate.n} samples resolve {finest} at best, the limit is {limit.text}"
+    return f"within noise: the limit {limit.text} lies inside the interval"
+
+
+def _spare(estimate: Estimate, margin: float | None) -> str:
+    if margin is None:
+        return ""
+    least = "" if estimate.low == estimate.high else "at least "
+    return f", with {least}{_percent(margin)} to spare"
+
+
+def _excess(estimate: Estimate, margin: float | None) -> str:
+    if margin is None:
+        return ""
+    least = "" if estimate.low == estimate.high else "at least "
+    return f" by {least}{_percent(abs(margin))}"
+
+
+def _percent(share: float) -> str:
+    return format(share, Dimension.RATIO, digits=2)

@@ -1,0 +1,82 @@
+"""What may be gated on which fidelity tier; the rules are checked when the plan is made, and again by the judge.
+
+An emulated board is honest about memory, answers and bytes; with an instruction clock also about work. It says nothing
+about the time or power of a physical board.
+"""
+
+from __future__ import annotations
+
+from harness.spec.metric import METRICS
+from harness.spec.model import Device, Limit, Tier
+
+_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.")
+_TIMED = ("latency.", "load.", "throughput")
+_SENSED = ("power.", "energy.", "thermal.")
+
+
+def forbidden(limit: Limit, device: Device) -> str:
+    """Say why this limit cannot be gated on this device and what to gate instead.
+
+    Args:
+        limit: one limit of the effective set.
+        device: the board, with its tier and power source.
+
+    Returns:
+        A sentence with the alternative; empty when the limit may be gated.
+    """
+    metric = limit.metric
+    if metric not in METRICS:
+        return f"{metric} is no metric"
+    if metric.startswith(_ANYWHERE) or device.tier is Tier.REPLAYED:
+        return ""
+    if metric.startswith(_SENSED):
+        return _forbidden_power(limit, device)
+    if device.tier is Tier.FUNCTIONAL:
+        return _forbidden_functional(metric, device)
+    return ""
+
+
+def _forbidden_functional(metric: str, device: Device) -> str:
+    if metric.startswith(_TIMED):
+        return (
+            f"{metric} cannot be gated on {device.name} ({device.tier}): the time of an emulated board is the host's; "
+            "gate work.instructions on an emulated-deterministic board, or the time on hardware"
+        )
+    return (
+        f"{metric} cannot be gated on {device.name} ({device.tier}): without an instruction clock it counts nothing; "
+        "use a profile with `icount: true`, or hardware"
+    )
+
+
+def _forbidden_power(limit: Limit, device: Device) -> str:
+    metric, power = limit.metric, device.power
+    if metric.startswith("thermal."):
+        if device.tier is Tier.HARDWARE:
+            return ""
+        return f"{metric} cannot be gated on {device.name} ({device.tier}): it has no temperature; gate it on hardware"
+    if power is None:
+        return f"{metric} cannot be gated on {device.name}: it names no power source; add `power:` to the device"
+    if power.kind != "modelled":
+        if device.tier is Tier.HARDWARE:
+            return ""
+        return (
+            f"{metric} cannot be gated on {device.name} ({device.tier}): an emulated board draws no power; "
+            "gate it on hardware, or declare a modelled source and `accept: modelled`"
+        )
+    return _forbidden_model(limit, device)
+
+
+def _forbidden_model(limit: Limit, device: Device) -> str:
+    if not METRICS[limit.metric].modelled:
+        return f"{limit.metric} is never modelled; gate energy.per_inference with `accept: modelled`, or use a sensor"
+    if device.tier is Tier.FUNCTIONAL:
+        return (
+            f"{limit.metric} cannot be modelled on {device.name} ({device.tier}): the model needs instruction counts; "
+            "use a profile with `icount: true`"
+        )
+    if limit.accept != "modelled":
+        return (
+            f"{limit.metric} of {device.name} is computed from a declared model, not measured; "
+            "write `accept: modelled` beside the limit, or gate it on a board with a sensor"
+        )
+    return ""
