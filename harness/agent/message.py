@@ -8,19 +8,24 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 |---|---|---|---|
 | hello | holder, ttl_s, nonce | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
 | ping | | | (renews the lease) |
-| facts | files: [path], globs: [pattern], commands: [[argv]] | | files {path: text or null}, globs {pattern: {path: text}}, \
-commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; each text cut at 64 KiB |
+| facts | files: [path], globs: [pattern], commands: [[argv]] | | files {path: text or null}, \
+globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
+each text cut at 64 KiB |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
 | put | digest, size, offset | chunk <= 4 MiB | received, done; errors `integrity`, `disk`, `read_only` |
 | env | env, wheels: [{digest, filename}] | | installed (bool: false when it was there) |
+| warm | env, runtime, deterministic | | starts the zygote: runtime_version, numpy, python; error `runtime` |
 | session | SessionRequest as JSON | | SessionReply as JSON; payload = arrays |
 | bye | | | releases the lease and ends |
+
+Any operation may be refused with `request` (malformed), `version`, `no_lease`, `busy` (another operation is under way),
+`missing` (a digest or environment that is not there), `disk`, `read_only`, `runtime` (the runtime does not fit the
+board), `agent`. Fields of SessionRequest and SessionReply stand flat in the header, beside `v`, `id`, `op` or `ok`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
 
 VERSION = 1
 
@@ -54,7 +59,7 @@ class SessionRequest:
     """sha256 of the .npz in the board's store: `x` or one array per model input name, first axis = sample."""
     provider: str = ""
     threads: int = 1
-    cores: List[int] = field(default_factory=list)
+    cores: list[int] = field(default_factory=list)
     warmup: int = 10
     repeat: int = 100
     batch: int = 1
@@ -66,7 +71,7 @@ class SessionRequest:
     count_work: bool = True
     deterministic: bool = False
     """No address randomisation, fixed hash seed, no traffic while it runs."""
-    meter: Optional[MeterRequest] = None
+    meter: MeterRequest | None = None
 
 
 @dataclass
@@ -76,7 +81,7 @@ class ArraySpec:
     name: str
     dtype: str
     """numpy name: float32, float64, int64, uint8 …"""
-    shape: List[int]
+    shape: list[int]
     offset: int
     nbytes: int
 
@@ -86,7 +91,7 @@ class SessionReply:
     """The envelope of a session: only a complete one counts.
 
     `wait_status` is what waitpid gave for the child; `error` is set when the child said why it failed
-    (code load, run, fallback, input, memory) or died (code crash: signal, or timeout).
+    (code load, run, fallback, input, memory, sensor, integrity) or died (code crash: signal, or timeout).
     """
 
     nonce: str
@@ -94,9 +99,9 @@ class SessionReply:
     sha256: str
     """Of the payload."""
     end: bool
-    error: Optional[Dict[str, str]] = None
-    arrays: List[ArraySpec] = field(default_factory=list)
-    scalars: Dict[str, float] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+    arrays: list[ArraySpec] = field(default_factory=list)
+    scalars: dict[str, float] = field(default_factory=dict)
     runtime_version: str = ""
     provider: str = ""
     threads: int = 0
@@ -104,7 +109,9 @@ class SessionReply:
     numpy: str = ""
     model_sha256: str = ""
     """Hash of the file that the runtime really opened, taken on the board by the session itself."""
-    cores: List[int] = field(default_factory=list)
-    flags: List[str] = field(default_factory=list)
+    cores: list[int] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Options and environment that shape the figures (allocator, thread pools, graph optimisation)."""
     log: str = ""
     """Last 8 KiB of the child's stderr."""

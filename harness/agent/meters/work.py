@@ -1,0 +1,67 @@
+"""User-mode instructions of this process by perf_event_open(2), where kernel and processor count them.
+
+The counter runs only between `start` and `stop`, excludes kernel and hypervisor, and never gives a figure that it did
+not count: a counter that is not there says why.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+
+from harness.agent.process import libc
+
+_SYSCALL = {"x86_64": 298, "aarch64": 241, "armv7l": 364, "armv6l": 364, "armv8l": 364}
+_ATTR_SIZE = 128
+_TYPE_HARDWARE = 0
+_COUNT_INSTRUCTIONS = 1
+_DISABLED, _INHERIT, _EXCLUDE_KERNEL, _EXCLUDE_HV = 1 << 0, 1 << 1, 1 << 5, 1 << 6
+_IOC_ENABLE, _IOC_DISABLE, _IOC_RESET = 0x2400, 0x2401, 0x2403
+
+
+class NoCounter(Exception):  # noqa: N818  a fact of the board, not a fault
+    """The board does not count instructions; the message is errno's name."""
+
+
+class InstructionCounter:
+    """One counter of this process and the threads that it starts from now on (`threads`)."""
+
+    def __init__(self, *, threads: bool = False) -> None:
+        number = _SYSCALL.get(_architecture())
+        if number is None:
+            raise NoCounter("ENOSYS")
+        attr = bytearray(_ATTR_SIZE)
+        struct.pack_into("IIQ", attr, 0, _TYPE_HARDWARE, _ATTR_SIZE, _COUNT_INSTRUCTIONS)
+        flags = _DISABLED | _EXCLUDE_KERNEL | _EXCLUDE_HV | (_INHERIT if threads else 0)
+        struct.pack_into("Q", attr, 40, flags)
+        buffer = (ctypes.c_char * _ATTR_SIZE).from_buffer(attr)
+        self._fd = int(libc.syscall(number, buffer, 0, -1, -1, 0))
+        if self._fd < 0:
+            code = ctypes.get_errno()
+            raise NoCounter(errno.errorcode.get(code, str(code)))
+
+    def start(self) -> None:
+        """Set to zero and count."""
+        fcntl.ioctl(self._fd, _IOC_RESET, 0)
+        fcntl.ioctl(self._fd, _IOC_ENABLE, 0)
+
+    def stop(self) -> int:
+        """Stop counting; return the instructions since `start`."""
+        fcntl.ioctl(self._fd, _IOC_DISABLE, 0)
+        count: int = struct.unpack("=Q", os.read(self._fd, 8))[0]
+        return count
+
+    def close(self) -> None:
+        """Give the counter back."""
+        os.close(self._fd)
+
+
+def _architecture() -> str:
+    machine = os.uname().machine
+    # A 32-bit Python on a 64-bit kernel speaks the 32-bit numbers.
+    if struct.calcsize("P") == 4:
+        return {"aarch64": "armv8l"}.get(machine, machine if machine.startswith("arm") else "")
+    return machine

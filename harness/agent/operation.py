@@ -1,0 +1,157 @@
+"""The operations that a controller can ask for (`harness.agent.message`), one method each.
+
+A method answers at once, or returns work that the main loop carries on. Owns the lease, the store and the zygotes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from harness.agent.env import install
+from harness.agent.facts import read_facts
+from harness.agent.frame import Frame
+from harness.agent.lease import Lease, read_boot_id
+from harness.agent.message import MeterRequest, SessionRequest
+from harness.agent.refusal import Refusal
+from harness.agent.spawn import Zygote, ZygoteKey, encode_request
+from harness.agent.store import Store
+from harness.agent.watch import Answer, Task, Warming, Watch
+
+_MAX_ZYGOTES = 3
+"""Loaded runtimes that are kept; the one used longest ago goes first."""
+_KINDS = frozenset({"timing", "memory", "accuracy", "energy"})
+
+if TYPE_CHECKING:
+    Work = Task | Warming | Watch
+    Operation = Callable[[Frame], Answer | Work]
+
+
+class Operations:
+    """What the agent can do for the controller that it serves."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.lease = Lease(root)
+        self._store = Store(root)
+        self._zygotes: dict[ZygoteKey, Zygote] = {}
+        self._by_name: dict[str, Operation] = {
+            "hello": self._hello,
+            "ping": lambda _: Answer({"ok": True}),
+            "facts": self._facts,
+            "has": self._has,
+            "put": self._put,
+            "env": self._env,
+            "warm": self._warm,
+            "session": self._session,
+        }
+
+    def perform(self, frame: Frame) -> Answer | Work:
+        """Do what a frame asks.
+
+        Raises:
+            Refusal: it cannot be done, or the request is malformed.
+        """
+        op = frame.header.get("op")
+        if op not in self._by_name:
+            raise Refusal("request", f"no operation {op!r}")
+        if op != "hello" and not self.lease.token:
+            raise Refusal("no_lease", "say hello first")
+        try:
+            return self._by_name[op](frame)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refusal("request", f"{op}: {type(error).__name__}: {error}") from error
+
+    def stop(self) -> None:
+        """Kill all zygotes and give the lease back."""
+        while self._zygotes:
+            self._zygotes.popitem()[1].kill()
+        self.lease.release()
+
+    def _hello(self, frame: Frame) -> Answer:
+        self.lease.take(str(frame.header["holder"])[:200], float(frame.header["ttl_s"]))
+        return Answer(
+            {
+                "ok": True,
+                "agent": os.path.splitext(os.path.basename(sys.argv[0]))[0],
+                "python": platform.python_version(),
+                "pid": os.getpid(),
+                "boot_id": read_boot_id(),
+                "token": self.lease.token,
+                "nonce": str(frame.header["nonce"])[:200],
+            }
+        )
+
+    def _facts(self, frame: Frame) -> Task:
+        asked = frame.header
+        files, globs, commands = asked.get("files", []), asked.get("globs", []), asked.get("commands", [])
+        return Task(lambda: read_facts(self._root, files, globs, commands))
+
+    def _has(self, frame: Frame) -> Answer:
+        missing = [digest for digest in frame.header["digests"] if not self._store.has(digest)]
+        sizes = {digest: self._store.partial_size(digest) for digest in missing}
+        return Answer({"ok": True, "missing": missing, "partial": {name: size for name, size in sizes.items() if size}})
+
+    def _put(self, frame: Frame) -> Answer | Task:
+        digest, size = frame.header["digest"], int(frame.header["size"])
+        if self._store.has(digest):
+            return Answer({"ok": True, "received": size, "done": True})
+        received = self._store.append(digest, size, int(frame.header["offset"]), frame.payload)
+        if received < size:
+            return Answer({"ok": True, "received": received, "done": False})
+
+        def publish() -> dict[str, object]:
+            self._store.publish(digest)
+            return {"received": received, "done": True}
+
+        return Task(publish)
+
+    def _env(self, frame: Frame) -> Task:
+        env, digests = frame.header["env"], [wheel["digest"] for wheel in frame.header["wheels"]]
+        return Task(lambda: {"installed": install(self._root, env, digests)})
+
+    def _warm(self, frame: Frame) -> Warming:
+        asked = frame.header
+        return Warming(self._zygote(ZygoteKey(asked["env"], asked["runtime"], bool(asked.get("deterministic")))))
+
+    def _session(self, frame: Frame) -> Watch:
+        request = parse_request(frame.header)
+        for digest in (request.model, request.data):
+            if not self._store.has(digest):
+                raise Refusal("missing", f"{digest[:12]} is not in the store")
+        zygote = self._zygote(ZygoteKey(request.env, request.runtime, request.deterministic))
+        return Watch(request, encode_request(asdict(request)), zygote)
+
+    def _zygote(self, key: ZygoteKey) -> Zygote:
+        found = self._zygotes.pop(key, None)
+        if found is not None and found.is_lost:
+            found.kill()
+            found = None
+        while found is None and len(self._zygotes) >= _MAX_ZYGOTES:
+            self._zygotes.pop(next(iter(self._zygotes))).kill()
+        self._zygotes[key] = found or Zygote(self._root, key, self.lease.fd)
+        return self._zygotes[key]
+
+
+def parse_request(header: dict[str, Any]) -> SessionRequest:
+    """Turn a session frame's header into a request.
+
+    Raises:
+        Refusal: `request` for an unknown field, kind or an empty run.
+    """
+    asked = {name: value for name, value in header.items() if name not in {"v", "id", "op"}}
+    unknown = sorted(set(asked) - {field.name for field in fields(SessionRequest)})
+    if unknown:
+        raise Refusal("request", f"unknown fields {', '.join(unknown)}")
+    if asked.get("meter") is not None:
+        asked["meter"] = MeterRequest(**asked["meter"])
+    request = SessionRequest(**asked)
+    if request.kind not in _KINDS:
+        raise Refusal("request", f"no session kind {request.kind!r}")
+    if request.repeat < 1 or request.warmup < 0 or request.batch < 1 or request.threads < 1 or request.deadline_s <= 0:
+        raise Refusal("request", "repeat, batch, threads and deadline_s are positive, warmup is not negative")
+    return request

@@ -1,0 +1,77 @@
+"""What Linux offers about processes and Python's library does not: death signals, layout, orphans, kill by group."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_ADDR_NO_RANDOMIZE = 0x0040000
+_PERSONALITY_QUERY = 0xFFFFFFFF
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that forked it ends; end now if `parent` is gone already."""
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose parent ends, so that none can slip away."""
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def fix_layout() -> bool:
+    """Turn off address space randomisation for what this process executes next; False where it is not allowed."""
+    now = int(libc.personality(_PERSONALITY_QUERY))
+    return now != -1 and int(libc.personality(now | _ADDR_NO_RANDOMIZE)) != -1
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that `pid` leads; nothing happens when it is gone."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def list_children(pid: int) -> list[int]:
+    """Return the direct children of `pid`, from /proc/*/stat (field 4)."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and read_stat(int(name)).get("ppid") == pid]
+
+
+def read_stat(pid: int) -> dict[str, int]:
+    """Return `ppid` and `start` (ticks since boot) of a process; empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return {}
+    return {"ppid": int(fields[1]), "start": int(fields[19])}
+
+
+def count_oom_kills() -> int:
+    """Return how many processes the kernel has killed for lack of memory since boot; -1 where it does not say."""
+    try:
+        with open("/proc/vmstat", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    except OSError:
+        return -1
+    return -1
+
+
+def offer_to_oom_killer() -> None:
+    """Make this process the first that the kernel kills when memory ends, rather than the agent."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:
+        return

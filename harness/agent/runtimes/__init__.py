@@ -1,0 +1,105 @@
+"""The runtime port: what a session needs of onnxruntime, TFLite or whatever comes next.
+
+Adapters stand in one literal dict; each is imported only in a process that serves it. numpy and the runtime exist in
+zygotes and sessions alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+RUNTIMES = {
+    "onnxruntime": "harness.agent.runtimes.onnxruntime.OnnxRuntime",
+    "tflite": "harness.agent.runtimes.tflite.TfLite",
+}
+
+
+class InputSpec(NamedTuple):
+    """One input of a model; a None in `shape` is free. A quantised input takes real values, too."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    is_quantized: bool = False
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    provider: str
+    """What really computes it."""
+
+    settings: dict[str, str]
+    """Options that shape its figures."""
+
+    def inputs(self) -> list[InputSpec]:
+        """Return its inputs, in the order that `bind` expects."""
+
+    def bind(self, arrays: Sequence[Array]) -> Callable[[], Any]:
+        """Prepare one inference outside of any timed region.
+
+        Args:
+            arrays: one array per input, of the input's rank; real values for quantised inputs.
+
+        Returns:
+            A callable that does exactly what a plain loop of this runtime does, and returns its raw outputs.
+        """
+
+    def outputs(self, raw: Any) -> list[Array]:  # noqa: ANN401  each runtime has its own
+        """Turn raw outputs into arrays of float32 (float64 for wide integers), dequantised and owned by the caller."""
+
+
+class Runtime(Protocol):
+    """A runtime that is imported in this process."""
+
+    def describe(self) -> dict[str, str]:
+        """Return `runtime_version` and `numpy`."""
+
+    def probe(self) -> None:
+        """Raise when it cannot run models here, although it could be imported."""
+
+    def load(self, path: str, provider: str, threads: int) -> Model:
+        """Load a model.
+
+        Args:
+            path: of the file, with the suffix that the user's file has.
+            provider: execution provider or delegate asked for; empty: the runtime's CPU.
+            threads: of one inference, calling thread included.
+
+        Raises:
+            Refusal: `fallback` when the provider asked for would not compute the model.
+            Exception: whatever the runtime raises for a model that it cannot load.
+        """
+
+
+def load_runtime(name: str) -> Runtime:
+    """Import an adapter and its runtime.
+
+    Raises:
+        KeyError: no such adapter.
+        ImportError: the runtime is not installed here.
+    """
+    module, _, attribute = RUNTIMES[name].rpartition(".")
+    adapter: Runtime = getattr(importlib.import_module(module), attribute)()
+    return adapter
+
+
+def to_float(array: Array) -> Array:
+    """Copy any numeric output to float32, or to float64 where its integers do not fit.
+
+    Raises:
+        TypeError: the output is no array of numbers (strings, sequences, maps).
+    """
+    import numpy as np
+
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise TypeError(f"an output is {type(array).__name__}, not an array of numbers")
+    wide = array.dtype.kind in "iu" and array.dtype.itemsize > 2
+    return np.array(array, dtype=np.float64 if wide else np.float32, order="C")

@@ -1,0 +1,188 @@
+"""One session: a fresh child of a zygote that loads one model, does one task with it and writes one result frame.
+
+Whatever goes wrong with the model is said in the result (`error`); what kills the process is seen by who waits for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.agent.frame import MAX_PAYLOAD, encode_head
+from harness.agent.message import MeterRequest, SessionRequest
+from harness.agent.refusal import Refusal
+from harness.agent.samples import Samples
+from harness.agent.spawn import RUNTIME_SETTINGS
+from harness.agent.store import Store, hash_fd
+from harness.agent.tasks import energy, evaluate, footprint, load
+
+if TYPE_CHECKING:
+    from harness.agent.runtimes import Array, Model, Runtime
+
+_KINDS = {"timing": load.run, "memory": footprint.run, "accuracy": evaluate.run, "energy": energy.run}
+_ONE_SAMPLE = frozenset({"timing", "memory", "energy"})
+_MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory")
+
+
+class Session:
+    """What a task works with, and where it leaves its figures."""
+
+    def __init__(self, request: SessionRequest, result_fd: int, root: str, runtime: Runtime) -> None:
+        self.request = request
+        self.scalars: dict[str, float] = {}
+        self.arrays: dict[str, Array] = {}
+        self.flags: list[str] = []
+        self.settings = dict(RUNTIME_SETTINGS)
+        self.cores: list[int] = []
+        self.provider = ""
+        self.model_sha256 = ""
+        self.samples: Samples | None = None
+        self.stage = "start"
+        self._result_fd = result_fd
+        self._root = root
+        self._runtime = runtime
+        self._opened: tuple[int, int] = (0, 0)
+
+    def prepare(self) -> None:
+        """Pin, hash the model and read the data: everything that must not fall into a measured phase."""
+        self.cores = pin(self.request.cores, self.request.threads)
+        store = Store(self._root)
+        path = store.path(self.request.model)
+        with open(path, "rb") as file:
+            self.model_sha256 = hash_fd(file.fileno())
+            found = os.fstat(file.fileno())
+        self._opened = (found.st_dev, found.st_ino)
+        if self.model_sha256 != self.request.model:
+            store.discard(self.request.model)
+            raise Refusal("integrity", f"the stored model is {self.model_sha256[:12]}, not {self.request.model[:12]}")
+        limit = 1 if self.request.kind in _ONE_SAMPLE else None
+        self.samples = Samples.read(store.path(self.request.data), limit)
+
+    def load(self) -> Model:
+        """Load the model; notes `load_s`."""
+        self.enter("load")
+        path = self._link()
+        start = time.perf_counter()
+        model = self._runtime.load(path, self.request.provider, self.request.threads)
+        self.scalars["load_s"] = time.perf_counter() - start
+        self.provider = model.provider
+        self.settings.update(model.settings)
+        found = os.stat(path)
+        os.unlink(path)
+        if (found.st_dev, found.st_ino) != self._opened:
+            raise Refusal("integrity", "the model file was replaced while it was loaded")
+        return model
+
+    def enter(self, stage: str) -> None:
+        """Tell the agent how far the session is, for the words of a crash."""
+        self.stage = stage
+        os.write(self._result_fd, encode_head({"stage": stage}, 0))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fields of SessionReply that the session knows."""
+        told = self._runtime.describe()
+        return {
+            "scalars": self.scalars,
+            "flags": self.flags,
+            "settings": self.settings,
+            "cores": self.cores,
+            "threads": self.request.threads,
+            "provider": self.provider,
+            "model_sha256": self.model_sha256,
+            "runtime_version": told["runtime_version"],
+            "numpy": told["numpy"],
+            "python": ".".join(str(part) for part in _python_version()),
+        }
+
+    def _link(self) -> str:
+        """Give the stored object a name with the user's suffix, on the same inode: some runtimes look at it."""
+        folder = os.path.join(self._root, "active")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        # The same length whatever the nonce: a path lies on the heap and on the stack.
+        name = hashlib.sha256(self.request.nonce.encode()).hexdigest()[:16]
+        suffix = self.request.suffix if self.request.suffix.replace(".", "").isalnum() else ""
+        path = os.path.join(folder, name + suffix)
+        if os.path.lexists(path):
+            os.unlink(path)
+        stored = Store(self._root).path(self.request.model)
+        try:
+            os.link(stored, path)
+        except OSError:
+            os.symlink(stored, path)
+        return path
+
+
+def run(message: bytes, result_fd: int, root: str, runtime: Runtime) -> None:
+    """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
+    session = Session(_parse(message), result_fd, root, runtime)
+    error: dict[str, object] | None = None
+    try:
+        session.prepare()
+        _KINDS[session.request.kind](session)
+    except Refusal as refusal:
+        error = refusal.to_wire()
+    except MemoryError:
+        error = {"code": "memory", "message": f"no memory left while in stage {session.stage}"}
+    except Exception as failure:  # noqa: BLE001  a model may make a runtime raise anything
+        error = _explain(failure, session.stage)
+    _write_result(session, error)
+
+
+def pin(cores: list[int], threads: int) -> list[int]:
+    """Pin this process to `cores`, or to the last of those allowed, one per thread.
+
+    Raises:
+        Refusal: `input` when a core is not available.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    chosen = sorted(cores) if cores else allowed[-threads:]
+    if not set(chosen) <= set(allowed):
+        raise Refusal("input", f"cores {chosen} were asked for, {allowed} are available")
+    os.sched_setaffinity(0, chosen)
+    return chosen
+
+
+def _parse(message: bytes) -> SessionRequest:
+    fields = json.loads(message)
+    meter = fields.pop("meter", None)
+    return SessionRequest(**fields, meter=MeterRequest(**meter) if meter else None)
+
+
+def _explain(failure: Exception, stage: str) -> dict[str, object]:
+    text = f"{type(failure).__name__}: {failure}"[:2000]
+    if any(word in text for word in _MEMORY_WORDS):
+        return {"code": "memory", "message": text}
+    return {"code": "load" if stage == "load" else "run" if stage == "run" else "input", "message": text}
+
+
+def _write_result(session: Session, error: dict[str, object] | None) -> None:
+    header = dict(session.describe(), error=error, arrays=[])
+    payload = bytearray()
+    if error is None:
+        for name, array in session.arrays.items():
+            data = np.ascontiguousarray(array)
+            spec = {"name": name, "dtype": data.dtype.name, "shape": list(data.shape)}
+            header["arrays"].append(dict(spec, offset=len(payload), nbytes=data.nbytes))
+            payload += data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+    if len(payload) > MAX_PAYLOAD:
+        header.update(arrays=[], error={"code": "run", "message": f"{len(payload)} bytes of output: over the limit"})
+        payload = bytearray()
+    _write_all(session._result_fd, encode_head(header, len(payload)))
+    _write_all(session._result_fd, bytes(payload))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _python_version() -> tuple[int, int, int]:
+    import sys
+
+    return sys.version_info[:3]

@@ -1,0 +1,326 @@
+"""The agent's view of work under way: a session in a zygote's child, or an operation in a child of its own.
+
+Owns deadlines, the bounded reading of what the children write, and the words for how a child ended. The select loop of
+`harness.agent.main` asks for `fds()`, calls `step()`, and takes `answer` once it is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from harness.agent import process
+from harness.agent.frame import MAX_HEADER, MAX_PAYLOAD, Frame, FrameBuffer, FrameError
+from harness.agent.message import SessionReply, SessionRequest
+from harness.agent.refusal import Refusal
+from harness.agent.spawn import Tail, Zygote
+
+_START_S = 600.0
+"""Longest start of a zygote: a cold import takes over 40 s on an emulated board."""
+_STAGES = {"start": "starting", "load": "loading", "run": "running"}
+
+
+class Answer(NamedTuple):
+    """What goes back to the controller: a header without id, and a payload."""
+
+    header: dict[str, object]
+    payload: bytes = b""
+
+
+def refuse(refusal: Refusal) -> Answer:
+    """Return the answer that says why not."""
+    return Answer({"ok": False, "error": refusal.to_wire()})
+
+
+class Task:
+    """An operation that takes long: done by a forked child, so that the agent keeps answering pings."""
+
+    def __init__(self, work: Callable[[], dict[str, object]]) -> None:
+        self.answer: Answer | None = None
+        read_end, write_end = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(read_end)
+            _work_and_exit(work, write_end, parent)
+        os.close(write_end)
+        os.set_blocking(read_end, False)
+        self._fd = read_end
+        self._data = b""
+
+    def fds(self) -> list[int]:
+        """Return what to wait for."""
+        return [self._fd] if self._fd >= 0 else []
+
+    def remaining_s(self) -> float:
+        """Return the time left, in seconds; the operation bounds itself."""
+        return 3600.0
+
+    def step(self) -> None:
+        """Read; set `answer` at the end."""
+        if self.answer is not None:
+            return
+        try:
+            piece = os.read(self._fd, 1 << 20)
+        except BlockingIOError:
+            return
+        self._data += piece
+        if not piece:
+            self._end()
+
+    def kill(self) -> None:
+        """End it unfinished."""
+        process.kill_group(self._pid)
+        self._end()
+
+    def _end(self) -> None:
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        status = os.waitpid(self._pid, 0)[1]
+        try:
+            self.answer = Answer(json.loads(self._data.decode()))
+        except ValueError:
+            self.answer = refuse(Refusal("agent", f"the operation's process ended: {describe_status(status)}"))
+
+
+class Warming:
+    """The start of a zygote, and nothing more."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self.answer: Answer | None = None
+        self.zygote = zygote
+        self._deadline = time.monotonic() + _START_S
+        if zygote.is_ready:
+            self._set_ready()
+
+    def fds(self) -> list[int]:
+        """Return what to wait for."""
+        return _open_fds([self.zygote.control.fileno(), self.zygote.log.fd])
+
+    def remaining_s(self) -> float:
+        """Return the time left, in seconds."""
+        return self._deadline - time.monotonic()
+
+    def step(self) -> None:
+        """Hear the zygote; set `answer` once it is ready or has failed."""
+        self.zygote.log.drain()
+        for word, rest in self.zygote.receive():
+            if word == "ready":
+                self._set_ready()
+            elif word in {"failed", "gone"}:
+                self.answer = refuse(explain_start(self.zygote, rest))
+        if self.answer is None and self.remaining_s() <= 0:
+            self.answer = refuse(Refusal("runtime", f"the runtime was not loaded within {_START_S:g} s"))
+
+    def kill(self) -> None:
+        """Nothing to do: whoever owns the zygote kills it."""
+
+    def _set_ready(self) -> None:
+        self.answer = Answer(dict(self.zygote.described, ok=True))
+
+
+class Watch:
+    """One session, from the request to its envelope."""
+
+    def __init__(self, request: SessionRequest, message: bytes, zygote: Zygote) -> None:
+        self.answer: Answer | None = None
+        self.request = request
+        self.zygote = zygote
+        self._message = message
+        self._deadline = time.monotonic() + _START_S
+        self._result = FrameBuffer(max_header=MAX_HEADER, max_payload=MAX_PAYLOAD)
+        self._frame: Frame | None = None
+        self._stage = "start"
+        self._killed_for = ""
+        self._pid = 0
+        self._log: Tail | None = None
+        self._result_fd = -1
+        self._oom_kills = process.count_oom_kills()
+        if zygote.is_ready:
+            self._send()
+
+    def fds(self) -> list[int]:
+        """Return what to wait for."""
+        log_fd = self._log.fd if self._log else -1
+        return _open_fds([self.zygote.control.fileno(), self.zygote.log.fd, log_fd, self._result_fd])
+
+    def remaining_s(self) -> float:
+        """Return the time left until the deadline, in seconds."""
+        return self._deadline - time.monotonic()
+
+    def step(self) -> None:
+        """Read everything that is there; kill at the deadline; set `answer` at the end."""
+        self._read()
+        for word, rest in self.zygote.receive():
+            self._hear(word, rest)
+        if self.answer is None and self.remaining_s() <= 0:
+            self._expire()
+
+    def kill(self) -> None:
+        """End the session unfinished."""
+        if self._pid:
+            process.kill_group(self._pid)
+        self._close()
+
+    def _send(self) -> None:
+        log_read, log_write = os.pipe()
+        result_read, result_write = os.pipe()
+        self._log = Tail(log_read)
+        os.set_blocking(result_read, False)
+        self._result_fd = result_read
+        try:
+            self.zygote.send(self._message, [log_write, result_write])
+        finally:
+            os.close(log_write)
+            os.close(result_write)
+        self._deadline = time.monotonic() + self.request.deadline_s
+
+    def _hear(self, word: str, rest: str) -> None:
+        if word == "ready":
+            self._send()
+        elif word == "pid":
+            self._pid = int(rest)
+        elif word == "exit":
+            self._read()
+            self._finish(int(rest))
+        elif self.answer is None:
+            self._close()
+            self.answer = refuse(explain_start(self.zygote, rest))
+
+    def _read(self) -> None:
+        self.zygote.log.drain()
+        if self._log:
+            self._log.drain()
+        while self._result_fd >= 0:
+            try:
+                piece = os.read(self._result_fd, 1 << 20)
+            except BlockingIOError:
+                return
+            if not piece:
+                os.close(self._result_fd)
+                self._result_fd = -1
+            self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
+        self._result.feed(piece)
+        try:
+            frame = self._result.take()
+            while frame is not None:
+                if "stage" in frame.header:
+                    self._stage = str(frame.header["stage"])
+                else:
+                    self._frame = frame
+                frame = self._result.take()
+        except FrameError as error:
+            self._result = FrameBuffer()
+            self._abort(f"it wrote what is no result: {error}")
+
+    def _expire(self) -> None:
+        if not self.zygote.is_ready:
+            self.answer = refuse(Refusal("runtime", f"the runtime was not loaded within {_START_S:g} s"))
+            return
+        # The zygote reports the end of the child that is killed here; a second silence means that it hangs itself.
+        if self._killed_for:
+            self.zygote.kill()
+            self.answer = refuse(Refusal("runtime", "a session could not be killed"))
+            return
+        self._abort("timeout")
+
+    def _abort(self, reason: str) -> None:
+        self._killed_for = self._killed_for or reason
+        self._deadline = time.monotonic() + 30.0
+        if self._pid:
+            process.kill_group(self._pid)
+
+    def _finish(self, status: int) -> None:
+        frame = self._frame
+        log = self._log.text() if self._log else ""
+        self._close()
+        reply = SessionReply(nonce=self.request.nonce, wait_status=status, sha256="", end=True, log=log)
+        payload = b""
+        if frame is not None and status == 0 and not self._killed_for:
+            payload = frame.payload
+            reply = SessionReply(**dict(vars(reply), **frame.header))
+        else:
+            reply.error = self._explain(status, log)
+        reply.sha256 = hashlib.sha256(payload).hexdigest()
+        self.answer = Answer(dict(_to_wire(reply), ok=True), payload)
+
+    def _explain(self, status: int, log: str) -> dict[str, str]:
+        stage = _STAGES.get(self._stage, self._stage)
+        last = log.strip().splitlines()[-3:]
+        tail = f"; it wrote: {' / '.join(last)[-500:]}" if last else ""
+        if self._killed_for == "timeout":
+            return {"code": "timeout", "message": f"still {stage} after {self.request.deadline_s:g} s{tail}"}
+        if self._killed_for:
+            return {"code": "crash", "message": f"{self._killed_for}, while {stage}{tail}"}
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom():
+            return {"code": "memory", "message": f"killed by the kernel for lack of memory while {stage}{tail}"}
+        return {"code": "crash", "message": f"{describe_status(status)} while {stage}{tail}"}
+
+    def _was_oom(self) -> bool:
+        return process.count_oom_kills() > self._oom_kills >= 0
+
+    def _close(self) -> None:
+        if self._log:
+            self._log.drain()
+            self._log.close()
+        if self._result_fd >= 0:
+            os.close(self._result_fd)
+            self._result_fd = -1
+
+
+def explain_start(zygote: Zygote, failed: str) -> Refusal:
+    """Say why a zygote did not start or ended: the environment's fault, never a model's."""
+    try:
+        reason = json.loads(failed)["message"]
+    except (ValueError, KeyError, TypeError):
+        reason = "its process ended"
+    last = " / ".join(zygote.log.text().strip().splitlines()[-3:])
+    return Refusal(
+        "runtime", f"{zygote.key.runtime} cannot be used: {reason}" + (f"; it wrote: {last}" if last else "")
+    )
+
+
+def describe_status(status: int) -> str:
+    """Put a wait status into words: `signal 11 (SIGSEGV)` or `exit status 3`."""
+    if not os.WIFSIGNALED(status):
+        return f"exit status {os.WEXITSTATUS(status)} without a result"
+    number = os.WTERMSIG(status)
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def _to_wire(reply: SessionReply) -> dict[str, object]:
+    fields = dict(vars(reply))
+    fields["arrays"] = [spec if isinstance(spec, dict) else vars(spec) for spec in reply.arrays]
+    return fields
+
+
+def _open_fds(fds: list[int]) -> list[int]:
+    return [fd for fd in fds if fd >= 0]
+
+
+def _work_and_exit(work: Callable[[], dict[str, object]], fd: int, parent: int) -> None:
+    status = 70
+    try:
+        os.setpgid(0, 0)
+        process.die_with_parent(parent)
+        try:
+            header = dict(work(), ok=True)
+        except Refusal as refusal:
+            header = refuse(refusal).header
+        with open(fd, "wb") as sink:
+            sink.write(json.dumps(header).encode())
+        status = 0
+    finally:
+        os._exit(status)

@@ -1,0 +1,126 @@
+"""A process that has the runtime loaded once and forks a fresh child for every session.
+
+Between sessions it does nothing and allocates next to nothing, so that each child starts from the same memory. It waits
+for the child, sweeps up what the child left running, and tells the agent the wait status. It never looks into a model.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from harness.agent import process
+from harness.agent.env import SYSTEM, env_path
+from harness.agent.runtimes import Runtime, load_runtime
+
+_MAX_REQUEST = 64 << 10
+_MARK = ".loaded-"
+
+
+def serve(root: str, env: str, runtime: str, fd: int) -> None:
+    """Load the runtime, then fork a child per request until the agent closes the socket `fd`.
+
+    Messages to the agent: `ready {json}` or `failed {json}`, then for each session `pid N` and `exit STATUS`.
+    """
+    control = socket.socket(fileno=fd)
+    os.set_inheritable(fd, False)
+    process.adopt_orphans()
+    try:
+        adapter = _load(root, env, runtime)
+        described = dict(adapter.describe(), python=".".join(map(str, sys.version_info[:3])))
+    except Exception as error:  # noqa: BLE001  whatever a runtime raises when it does not fit the board
+        control.send(b"failed " + json.dumps({"message": f"{type(error).__name__}: {error}"[:2000]}).encode())
+        return
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready " + json.dumps(described).encode())
+    while _serve_one(control, root, adapter):
+        pass
+
+
+def _load(root: str, env: str, runtime: str) -> Runtime:
+    if env == SYSTEM:
+        return _import(runtime)
+    folder = env_path(root, env)
+    sys.path.append(folder)
+    mark = os.path.join(folder, _MARK + runtime)
+    if not os.path.exists(mark):
+        # The first import compiles and thereby has another heap: let a child do it, so that all zygotes are alike.
+        pid = os.fork()
+        if pid == 0:
+            _import_and_exit(runtime)
+        if os.waitpid(pid, 0)[1] == 0:
+            with open(mark, "wb"):
+                pass
+    return _import(runtime)
+
+
+def _import(runtime: str) -> Runtime:
+    adapter = load_runtime(runtime)
+    adapter.probe()
+    # What every session needs beside the runtime is loaded here too, once.
+    import harness.agent.session  # noqa: F401
+
+    return adapter
+
+
+def _import_and_exit(runtime: str) -> NoReturn:
+    status = 1
+    try:
+        _import(runtime)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
+    message, rights, _, _ = control.recvmsg(_MAX_REQUEST, socket.CMSG_SPACE(8))
+    if not message:
+        return False
+    data = rights[0][2]
+    log_fd, result_fd = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in (0, 4))
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _become_session(message, log_fd, result_fd, root, adapter)
+    os.close(log_fd)
+    os.close(result_fd)
+    control.send(b"pid %d" % pid)
+    status = os.waitpid(pid, 0)[1]
+    _sweep()
+    control.send(b"exit %d" % status)
+    return True
+
+
+def _become_session(message: bytes, log_fd: int, result_fd: int, root: str, adapter: Runtime) -> NoReturn:
+    status = 70
+    try:
+        os.setpgid(0, 0)
+        process.die_with_parent(os.getppid())
+        process.offer_to_oom_killer()
+        os.dup2(log_fd, 1)
+        os.dup2(log_fd, 2)
+        os.close(log_fd)
+        from harness.agent import session
+
+        session.run(message, result_fd, root, adapter)
+        status = 0
+    finally:
+        # No interpreter shutdown: destructors of a runtime may crash after a good result.
+        os._exit(status)
+
+
+def _sweep() -> None:
+    """Kill and reap what the session left running: orphans come to this process, wherever they fled."""
+    for _ in range(100):
+        left = process.list_children(os.getpid())
+        if not left:
+            return
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
