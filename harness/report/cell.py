@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.records.cell import CellRecord, Role, RuntimeRecord, SessionRecord
+from harness.records.cell import CellRecord, Incident, Role, RuntimeRecord, SessionRecord
 from harness.records.outcome import Outcome
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.records.run import RunRecord
@@ -92,6 +92,16 @@ class CellView:
     reproduce: str
 
     @property
+    def summary(self) -> str:
+        """Say the headline in a few words: the gate, or how many gates have no evidence."""
+        lost = sum(gate.outcome not in DECIDED for gate in self.gates)
+        if self.headline is None:
+            return "no verdict"
+        if self.headline.outcome in DECIDED:
+            return self.headline.name
+        return "not planned" if self.worst is Outcome.SKIPPED else f"no evidence for {wording.count(lost, 'gate')}"
+
+    @property
     def is_measured(self) -> bool:
         """Tell whether every gate of the cell has evidence that decides or could decide."""
         return bool(self.gates) and all(gate.outcome in DECIDED for gate in self.gates)
@@ -152,11 +162,18 @@ def view_gate(verdict: Verdict) -> GateView:
         limit=wording.limit_of(verdict),
         margin=wording.margin_of(verdict),
         origin=neutral(verdict.origin),
-        evidence=f"n = {estimate.n}, {neutral(estimate.method)}" if estimate and estimate.method else "",
+        evidence=_evidence(estimate),
         label=neutral(estimate.label) if estimate else "",
         reason=neutral(verdict.reason),
         compared=_compared(verdict),
     )
+
+
+def _evidence(estimate: Estimate | None) -> str:
+    if estimate is None or not estimate.method:
+        return ""
+    parts = [f"n = {estimate.n}", neutral(estimate.method)]
+    return ", ".join(parts + [wording.scalar(name, value) for name, value in sorted(estimate.components.items())])
 
 
 def _compared(verdict: Verdict) -> str:
@@ -174,17 +191,10 @@ def _plain(estimate: Estimate, metric: str) -> str:
 
 def _view_session(session: SessionRecord) -> SessionView:
     known = {name: value for name, value in session.scalars.items() if not name.startswith(("window", "idle"))}
-    figures = ", ".join(_scalar(name, value) for name, value in sorted(known.items()))
+    figures = ", ".join(wording.scalar(name, value) for name, value in sorted(known.items()))
     return SessionView(
         session.order, session.role.value, session.kind.value, figures, ", ".join(map(neutral, session.flags))
     )
-
-
-def _scalar(name: str, value: float) -> str:
-    for suffix, dimension in (("_s", Dimension.TIME), ("_bytes", Dimension.BYTES)):
-        if name.endswith(suffix):
-            return f"{neutral(name.removesuffix(suffix)).replace('_', ' ')} {wording.figure(value, dimension)}"
-    return f"{neutral(name).replace('_', ' ')} {wording.figure(value, Dimension.NUMBER)}"
 
 
 def _incidents(record: CellRecord | None) -> tuple[IncidentView, ...]:
@@ -192,11 +202,16 @@ def _incidents(record: CellRecord | None) -> tuple[IncidentView, ...]:
         IncidentView(
             incident.outcome,
             neutral(incident.code),
-            neutral(incident.message.partition("\n")[0]),
+            _spoken(incident),
             neutral(incident.message.partition("\n")[2], lines=True, longest=8192),
         )
         for incident in (record.incidents if record else ())
     )
+
+
+def _spoken(incident: Incident) -> str:
+    whose = "" if incident.role is Role.CANDIDATE else f"{incident.role.value}: "
+    return whose + neutral(incident.message.partition("\n")[0])
 
 
 def _provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fact]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from harness.gate.decide import ends
 from harness.records.cell import Role, SessionKind, SessionRecord
 from harness.records.verdict import Verdict
 from harness.report import svg, wording
@@ -76,15 +77,15 @@ def gate_chart(gate: GateView) -> Markup:
     if estimate is None or limit is None or not math.isfinite(limit):
         return Markup("")
     sign = -1.0 if verdict.kind == "min" else 1.0
-    value, *ends = (sign * (end - limit) for end in (estimate.value, estimate.low, estimate.high))
-    span = 1.25 * max(abs(away) for away in (value, *ends, _least_span(verdict)) if math.isfinite(away))
+    value, *around = (sign * (end - limit) for end in (estimate.value, *ends(estimate)))
+    span = 1.25 * max(abs(away) for away in (value, *around, _least_span(verdict)) if math.isfinite(away))
     x = svg.Scale(-span, span, 2, 158)
     spoken = f"{gate.name}: {gate.value} {gate.interval}, limit {gate.limit}, {gate.outcome.value}"
     return svg.picture(
         spoken, 160, 26,
         svg.element("rect", class_="bad", x=80, y=2, width=78, height=22),
         svg.line("axis", 2, 13, 158, 13),
-        svg.whisker("interval", min(ends), max(ends), x, 13),
+        svg.whisker("interval", min(around), max(around), x, 13),
         svg.element("circle", class_="value", cx=x(value), cy=13, r=4),
         svg.line("limit", 80, 1, 80, 25),
         class_=f"chart mini o-{gate.outcome.value}",

@@ -20,7 +20,7 @@ from harness.report.view import view
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from harness.gate.judge import SampleReader
+    from harness.gate import SampleReader
     from harness.records.run import RunRecord
     from harness.records.verdict import Judgement
 
@@ -66,6 +66,7 @@ def _environment() -> Environment:
         gate_chart=chart.gate_chart,
         is_emulated=wording.is_emulated,
     )
+    environment.filters["breakable"] = _breakable
     return environment
 
 
@@ -74,6 +75,11 @@ def _style_sheet() -> str:
     environment = _environment()
     assert environment.loader is not None
     return environment.loader.get_source(environment, "report.css")[0]
+
+
+def _breakable(path: str) -> Markup:
+    """Let a long path break after its slashes."""
+    return Markup("/<wbr>").join(path.split("/"))
 
 
 def _hash(css: str) -> str:

@@ -70,6 +70,7 @@ class ReportView:
     release: Release
     exit_code: int
     sentence: str
+    """The decision's sentence, without the word of the decision before it."""
     scope: str
     """What kind of boards the decision stands on, in words."""
     counts: tuple[tuple[Outcome, int], ...]
@@ -100,7 +101,7 @@ def view(run: RunRecord, judgement: Judgement) -> ReportView:
     return ReportView(
         release=judgement.decision.release,
         exit_code=judgement.decision.exit_code,
-        sentence=neutral(judgement.decision.sentence),
+        sentence=neutral(judgement.decision.sentence).removeprefix(f"{judgement.decision.release.value}: "),
         scope=_scope(run.plan.devices),
         counts=tuple((outcome, number) for outcome, number in counted if number),
         blockers=_blockers(judgement, cells),
@@ -133,10 +134,8 @@ def _scope(devices: Sequence[Device]) -> str:
     if replayed:
         return "Recorded samples were judged again: this explains an earlier decision and releases nothing new."
     if emulated and not physical:
-        return (
-            f"No physical board was measured, {wording.count(emulated, 'emulated board')} only: this decision says "
-            "nothing about milliseconds or joules on a real board."
-        )
+        boards = "The one board of this run is" if emulated == 1 else f"All {emulated} boards of this run are"
+        return f"{boards} emulated. A verdict on an emulated board never stands for a physical one."
     if emulated:
         boards = (
             f"{wording.count(physical, 'physical board')} and {wording.count(emulated, 'emulated board')} were planned"

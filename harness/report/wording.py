@@ -10,6 +10,7 @@ import math
 import unicodedata
 from typing import Final
 
+from harness.gate.decide import ends
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate, Verdict
 from harness.spec.metric import METRICS
@@ -69,6 +70,17 @@ TIER_LIMITS: Final = {
 
 CRASH: Final = "crash"
 
+SUFFIXES: Final = {
+    "s": Dimension.TIME,
+    "bytes": Dimension.BYTES,
+    "j": Dimension.ENERGY,
+    "w": Dimension.POWER,
+    "c": Dimension.TEMPERATURE,
+    "ratio": Dimension.RATIO,
+    "count": Dimension.COUNT,
+}
+"""Last word of a raw figure's name -> what it measures."""
+
 
 def neutral(text: str, *, lines: bool = False, longest: int = 2000) -> str:
     r"""Make text of a board harmless: what is not a visible character is written as `\x1b`, `\u202e`.
@@ -109,6 +121,14 @@ def figure(value: float, dimension: Dimension, *, signed: bool = False) -> str:
     return ("+" if signed and value > 0 else "") + format(value, dimension)
 
 
+def scalar(name: str, value: float) -> str:
+    """Say a named raw figure, `hwm_bytes` as `hwm 41 MiB`: the suffix of the name tells its unit."""
+    stem, _, suffix = name.rpartition("_")
+    dimension = SUFFIXES.get(suffix) if stem else None
+    shown = figure(value, dimension or Dimension.NUMBER)
+    return f"{neutral(stem if dimension else name).replace('_', ' ')} {shown}"
+
+
 def value_of(verdict: Verdict) -> str:
     """Say the figure that is compared with the limit, without its interval; empty when nothing was measured."""
     if verdict.estimate is None:
@@ -116,22 +136,39 @@ def value_of(verdict: Verdict) -> str:
     return figure(verdict.estimate.value, dimension_of(verdict.metric, verdict.kind), signed=is_relative(verdict.kind))
 
 
-def interval_of(estimate: Estimate | None, metric: str, kind: str) -> str:
-    """Say the interval as `[low, high]`; `exact` when both ends meet, empty when nothing was measured."""
+def interval_of(estimate: Estimate | None, metric: str, kind: str, *, bare: bool = False) -> str:
+    """Say the interval as `[low, high] unit`; `exact` when both ends meet, empty when nothing was measured.
+
+    Ends that read alike are said as their distance, `± 0.02 %`. A bare interval leaves out the unit where it is that of
+    the value beside it.
+    """
     if estimate is None:
         return ""
-    if estimate.low == estimate.high:
+    low_end, high_end = ends(estimate)
+    if low_end == high_end:
         return "exact"
     dimension, signed = dimension_of(metric, kind), is_relative(kind)
-    low, high = (figure(end, dimension, signed=signed) for end in (estimate.low, estimate.high))
+    value, low, high = (figure(end, dimension, signed=signed) for end in (estimate.value, low_end, high_end))
+    if low == high and estimate.value:
+        return f"± {format((high_end - low_end) / abs(2 * estimate.value), Dimension.RATIO, digits=1)}"
+    (_, _, unit), (low_number, _, low_unit), (high_number, _, high_unit) = (
+        text.rpartition(" ") for text in (value, low, high)
+    )
+    if low_number and high_number and low_unit == high_unit:
+        return f"[{low_number}, {high_number}]" + ("" if bare and low_unit == unit else f" {low_unit}")
     return f"[{low}, {high}]"
 
 
-def limit_of(verdict: Verdict) -> str:
-    """Say the limit as a bound: `≤ 4 ms`, `≥ 96 %`, `≤ +5 % vs baseline`, `≤ 0.5 pp below reference`."""
+def limit_of(verdict: Verdict, *, brief: bool = False) -> str:
+    """Say the limit as a bound: `≤ 4 ms`, `≥ 96 %`, `≤ +5 % vs baseline`, `≤ 0.5 pp below reference`.
+
+    A brief one leaves out what it is relative to, for places where the gate's name says it.
+    """
     text = neutral(verdict.limit_text) or (
         "" if verdict.limit is None else figure(verdict.limit, dimension_of(verdict.metric, verdict.kind))
     )
+    if brief and is_relative(verdict.kind):
+        return f"≤ +{text}" if verdict.kind == "regress" else f"≤ {text}"
     return {
         "max": f"≤ {text}",
         "min": f"≥ {text}",
@@ -141,17 +178,22 @@ def limit_of(verdict: Verdict) -> str:
 
 
 def margin_of(verdict: Verdict) -> str:
-    """Say how far the deciding end of the interval is from the limit: `5.5 % over`, `35 % to spare`."""
+    """Say how far the deciding end of the interval is from the limit: `5.5 % over`, `35 % spare`, `15 pp over`.
+
+    Relative to the limit, except for gates that are a percentage themselves: those in points. An undecided one says how
+    far over it may be.
+    """
     if verdict.margin is None or not math.isfinite(verdict.margin):
         return ""
     if verdict.margin == 0:
         return "at the limit"
-    beyond = "below" if verdict.kind == "min" else "over"
-    share = abs(verdict.margin)
-    text = format(share, Dimension.RATIO, digits=2) if share < 2 else f"{share + 1:.1f} times the limit"
+    text = format(abs(verdict.margin), Dimension.RATIO, digits=2)
+    if is_relative(verdict.kind):
+        text = format(abs(verdict.margin) * (abs(verdict.limit or 0.0) or 1.0), Dimension.POINTS, digits=2)
     if verdict.margin > 0:
-        return f"{format(share, Dimension.RATIO, digits=2)} to spare"
-    return text if text.endswith("limit") and verdict.kind != "min" else f"{text} {beyond}"
+        return f"{text} spare"
+    text = f"{text} {'under' if verdict.kind == 'min' else 'over'}"
+    return f"up to {text}" if verdict.outcome is Outcome.INCONCLUSIVE else text
 
 
 def gate_name(verdict: Verdict) -> str:

@@ -6,7 +6,6 @@ from `harness.testing.story`; nothing here measures, and the decision is told, n
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.outcome import Outcome, Release
 from harness.records.plan import FileIdentity, Plan, PlannedCell
-from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, Facts, RunRecord
+from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Decision, Estimate, Judgement, Verdict
-from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Ssh, Tier, Workload
+from harness.spec.model import Device, Limit, LimitKind, Origin, Workload
+from harness.testing.board_record import device_record, devices, digest
 from harness.testing.story import Story, Told, broken, passing
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -57,14 +57,14 @@ def sample_run(*, without: Collection[Outcome] = ()) -> SampleRun:
 
     With every outcome there is a SECURITY one, which decides. `no_go_run` and `go_run` are the usual cases.
     """
-    devices = _devices()
+    boards = devices()
     stories = {
         _key(suite, artifact, device.name): _told(suite, artifact, device, without)
-        for device in devices
+        for device in boards
         for suite, artifacts in SUITES.items()
         for artifact in artifacts
     }
-    plan = _plan(devices, stories)
+    plan = _plan(boards, stories)
     arrays = {cell.key: _arrays(stories[cell.key], cell.key) for cell in plan.cells}
     verdicts = tuple(
         _verdict(cell, gate, stories[cell.key], arrays[cell.key])
@@ -80,7 +80,7 @@ def sample_run(*, without: Collection[Outcome] = ()) -> SampleRun:
             "0.1.0", "3.11.7", "Linux-6.1.0-x86_64", ("pytest", "--devices=farm.yaml", "suites/digits", "suites/face")
         ),
         plan=plan,
-        devices=tuple(_device_record(device) for device in devices),
+        devices=tuple(device_record(device) for device in boards),
         cells=tuple(_cell_record(cell, stories[cell.key], arrays[cell.key]) for cell in plan.cells),
     )
     judgement = Judgement(record.run_id, plan.sha256, verdicts, _decision(verdicts))
@@ -107,40 +107,14 @@ def _told(suite: str, artifact: str, device: Device, without: Collection[Outcome
     return good if any(gate.outcome in without for gate in told.gates) else told
 
 
-def _devices() -> tuple[Device, ...]:
-    def emulated(name: str, cpu: str, tier: Tier, line: int) -> Device:
-        profile = f"qemu-{cpu}"
-        return Device(
-            name, profile, (profile, "qemu", "arm64"), tier, Origin("farm.yaml", line, 5),
-            emulation=Emulation(cpu, 2**30, icount=tier is Tier.DETERMINISTIC),
-            runtimes={"onnxruntime": "onnxruntime==1.23.2", "tflite": "tflite-runtime==2.14.0"},
-            power=MeterSpec("modelled", idle_w=1.6, joule_per_instruction=2.1e-10),
-        )  # fmt: skip
-
-    board = Device(
-        "pi-lab-3", "rpi5", ("rpi5", "arm64"), Tier.HARDWARE, Origin("farm.yaml", 7, 5), ssh=Ssh("pi-lab-3"),
-        runtimes={"onnxruntime": "onnxruntime==1.23.2", "tflite": "ai-edge-litert==2.1.0"},
-        power=MeterSpec("hwmon", rail="vdd_in"), tags=("lab-a", "camera"),
-    )  # fmt: skip
-    return (
-        emulated("a53", "cortex-a53", Tier.DETERMINISTIC, 3),
-        emulated("a72", "cortex-a72", Tier.FUNCTIONAL, 5),
-        board,
-    )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plan(devices: tuple[Device, ...], stories: Mapping[str, Story]) -> Plan:
+def _plan(boards: tuple[Device, ...], stories: Mapping[str, Story]) -> Plan:
     cells = tuple(
         _planned(suite, artifact, device, stories[_key(suite, artifact, device.name)])
-        for device in devices
+        for device in boards
         for suite, artifacts in SUITES.items()
         for artifact in artifacts
     )
-    return Plan("demo", "farm.yaml", devices, cells, sha256=_digest("plan"))
+    return Plan("demo", "farm.yaml", boards, cells, sha256=digest("plan"))
 
 
 def _planned(suite: str, artifact: str, device: Device, story: Story) -> PlannedCell:
@@ -149,7 +123,7 @@ def _planned(suite: str, artifact: str, device: Device, story: Story) -> Planned
     file, old, reference = (f"{suite}_{name}.{suffix}" for name in (artifact, f"{artifact}_v1", "fp32"))
     limits = tuple(
         Limit(gate.metric, LimitKind(gate.kind), gate.limit or 0.0, gate.limit_text,
-              Origin(f"{folder}/{suite}.suite.yaml", gate.line, 5), accept=gate.label if gate.label == "modelled" else "")
+              Origin(f"{folder}/{suite}.suite.yaml", gate.line, 5), "modelled" if gate.label == "modelled" else "")
         for gate in story.gates if gate.kind != "runs"
     )  # fmt: skip
     return PlannedCell(
@@ -157,9 +131,10 @@ def _planned(suite: str, artifact: str, device: Device, story: Story) -> Planned
         artifact=artifact, device=device.name, profile=device.profile, tier=device.tier, runtime=runtime,
         build=device.runtimes[runtime], provider="", threads=1,
         workload=Workload("classification", f"{folder}/{suite}_eval.npz", REPEAT), limits=limits,
-        model=FileIdentity(file, _digest(file), round(61.4e3 * SIZES[artifact] ** 0.5)),
-        data=FileIdentity(f"{suite}_eval.npz", _digest(f"{suite} eval"), 238_412),
-        baseline=FileIdentity(old, _digest(old), 62_020), reference=FileIdentity(reference, _digest(reference), 144_881),
+        model=FileIdentity(file, digest(file), round(61.4e3 * SIZES[artifact] ** 0.5)),
+        data=FileIdentity(f"{suite}_eval.npz", digest(f"{suite} eval"), 238_412),
+        baseline=FileIdentity(old, digest(old), 62_020),
+        reference=FileIdentity(reference, digest(reference), 144_881),
         skip_reason=story.skip_reason,
     )  # fmt: skip
 
@@ -168,7 +143,7 @@ def _arrays(story: Story, key: str) -> Arrays:
     """Draw the timed calls of six sessions per arm: a floor, a short tail, a session shift and a few stalls (s)."""
     if not story.candidate_s:
         return {}
-    rng = np.random.default_rng(int(_digest(key)[:8], 16))
+    rng = np.random.default_rng(int(digest(key)[:8], 16))
     arrays: Arrays = {}
     for order in range(12):
         middle = (story.baseline_s if order % 2 == 0 else story.candidate_s) * rng.normal(
@@ -256,7 +231,7 @@ def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> Ses
     model = cell.baseline if role is Role.BASELINE and cell.baseline else cell.model
     version = cell.build.partition("==")[2]
     runtime = RuntimeRecord(
-        cell.runtime, cell.build, version, "CPUExecutionProvider", 1, _digest(cell.build)[:12], "3.11.2", "2.2.6"
+        cell.runtime, cell.build, version, "CPUExecutionProvider", 1, digest(cell.build)[:12], "3.11.2", "2.2.6"
     )
     key = f"{order}/latency_s"
     return SessionRecord(
@@ -267,22 +242,6 @@ def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> Ses
     )  # fmt: skip
 
 
-def _device_record(device: Device) -> DeviceRecord:
-    hardware = device.tier is Tier.HARDWARE
-    facts = Facts(
-        architecture="aarch64", cpu="Cortex-A76" if hardware else (device.emulation or Emulation("", 0, icount=False)).cpu,
-        cores=4 if hardware else 1, features=("fp", "asimd", "aes", "sha2", "crc32", *(("asimddp",) if hardware else ())),
-        memory_bytes=8 * 2**30 if hardware else 2**30, kernel="6.12.25+rpt-rpi-2712" if hardware else "6.1.0-40-arm64",
-        libc="glibc 2.36", python="3.11.2", python_abi="cp311", governor="performance" if hardware else "",
-        frequencies_hz=(2.4e9,) if hardware else (), temperatures_c={"cpu-thermal": 51.2} if hardware else {},
-        load_1min=0.07, boot_id=_digest(device.name)[:12], free_bytes=9 * 2**30,
-        machine="Raspberry Pi 5 Model B Rev 1.0" if hardware else "linux,dummy-virt",
-        throttled="0x0" if hardware else "",
-    )  # fmt: skip
-    emulator = "" if hardware else f"QEMU 7.2.19, image {_digest('image')[:12]}, snapshot {_digest(device.name)[:12]}"
-    return DeviceRecord(device.name, device.profile, device.tier, facts, _digest(f"print {device.name}")[:16], emulator)
-
-
 def _decision(verdicts: tuple[Verdict, ...]) -> Decision:
     counts = {outcome.value: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
     blocking = sorted(
@@ -291,8 +250,8 @@ def _decision(verdicts: tuple[Verdict, ...]) -> Decision:
     )
     blockers = tuple(f"{verdict.cell} {verdict.metric} {verdict.kind}" for verdict in blocking)
     if counts["SECURITY"]:
-        return Decision(Release.SECURITY, 40, "SECURITY: pi-lab-3 is not the board it claims to be; nothing is released.",
-                        counts, blockers)  # fmt: skip
+        sentence = "SECURITY: pi-lab-3 is not the board it claims to be; nothing is released."
+        return Decision(Release.SECURITY, 40, sentence, counts, blockers)
     if counts["FAIL"] or counts["REGRESSION"]:
         failed = counts["FAIL"] + counts["REGRESSION"]
         sentence = (

@@ -1,0 +1,200 @@
+"""The table of verdicts and the decision for a terminal or a CI log.
+
+Owns the layout in characters. Colour is the caller's choice; everything that came from a board is neutral before it is
+placed, so that no control character of a board reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from harness.records.outcome import Outcome, Release
+from harness.report import wording
+from harness.report.cell import CellView, GateView
+from harness.report.view import ReportView, view
+
+if TYPE_CHECKING:
+    from harness.records.run import RunRecord
+    from harness.records.verdict import Judgement
+
+    Painter = Callable[[str, str], str]
+
+NARROWEST: Final = 72
+TABLE: Final = 100
+"""Rows of the table are never squeezed below this; sentences wrap at the width asked for."""
+INDENT: Final = 2
+
+_BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_COLOURS: Final = {
+    Outcome.PASS: "\x1b[36m",
+    Outcome.FAIL: "\x1b[31m",
+    Outcome.REGRESSION: "\x1b[31m",
+    Outcome.SECURITY: "\x1b[1;31m",
+    Outcome.INCONCLUSIVE: "\x1b[33m",
+    Outcome.QUARANTINED: "\x1b[33m",
+    Outcome.INFRA: "\x1b[35m",
+    Outcome.DEVICE: "\x1b[35m",
+}
+_RELEASE_COLOURS: Final = {Release.GO: "\x1b[1;36m", Release.HOLD: "\x1b[1;33m"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Widths in characters; `origin` takes what is left."""
+
+    outcome: int
+    gate: int
+    figure: int
+    limit: int
+    margin: int
+    origin: int
+
+
+def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: bool = False) -> str:
+    """Write every verdict with value, interval, limit, margin and origin, and then the decision in one sentence.
+
+    Cells are in order of urgency, so that what blocks stands first; gates that lost their evidence for one reason
+    share a line.
+
+    Args:
+        run: what was planned and seen.
+        judgement: what the gate concluded about this very run.
+        width: columns of the terminal; less than 72 counts as 72.
+        color: use ANSI colours.
+
+    Raises:
+        RecordError: the judgement is of another run.
+    """
+    shown = view(run, judgement)
+    columns = _columns(shown, max(width, TABLE))
+    paint = _paint if color else _plain
+    rank = wording.WORST_FIRST.index
+    lines = [_heading(columns, paint=paint)]
+    for cell in sorted(shown.cells, key=lambda cell: rank(cell.worst)):
+        lines += _cell_lines(cell, columns, max(width, NARROWEST), paint=paint)
+    return "\n".join([*lines, "", *_ending(shown, max(width, NARROWEST), paint=paint)]) + "\n"
+
+
+def _heading(columns: _Columns, *, paint: Painter) -> str:
+    words = (
+        ("outcome", columns.outcome), ("gate", columns.gate), ("figure [interval]", columns.figure),
+        ("limit", columns.limit), ("margin", columns.margin), ("line", columns.origin),
+    )  # fmt: skip
+    return paint(" " * INDENT + " ".join(text.ljust(width)[:width] for text, width in words).rstrip(), _DIM)
+
+
+def _plain(text: str, code: str) -> str:
+    del code
+    return text
+
+
+def _paint(text: str, code: str) -> str:
+    return f"{code}{text}{_RESET}" if code else text
+
+
+def _columns(shown: ReportView, width: int) -> _Columns:
+    gates = [gate for cell in shown.cells for gate in cell.gates if _stands_alone(gate)]
+
+    def widest(texts: Iterable[str], most: int) -> int:
+        return min(most, max((len(text) for text in texts), default=0))
+
+    outcome = widest((word(gate.outcome) for gate in gates), 13)
+    gate = widest((_name(gate) for gate in gates), 34)
+    figure = widest((_figure(gate) for gate in gates), 36)
+    limit = widest((_limit(gate) for gate in gates), 14)
+    margin = widest((gate.margin for gate in gates), 24)
+    left = max(width - INDENT - outcome - gate - figure - limit - margin - 5, 4)
+    return _Columns(outcome, gate, figure, limit, margin, left)
+
+
+def word(outcome: Outcome) -> str:
+    """Give the outcome as it stands in a table."""
+    return outcome.value.replace("_", " ")
+
+
+def _stands_alone(gate: GateView) -> bool:
+    return gate.verdict.estimate is not None or gate.outcome is Outcome.PASS
+
+
+def _name(gate: GateView) -> str:
+    return f"{gate.name} {gate.label}".rstrip()
+
+
+def _figure(gate: GateView) -> str:
+    verdict = gate.verdict
+    return f"{gate.value} {wording.interval_of(verdict.estimate, verdict.metric, verdict.kind, bare=True)}".strip()
+
+
+def _limit(gate: GateView) -> str:
+    return wording.limit_of(gate.verdict, brief=True) if gate.verdict.limit is not None else ""
+
+
+def _cell_lines(cell: CellView, columns: _Columns, width: int, *, paint: Painter) -> list[str]:
+    file = wording.neutral(cell.planned.suite_file)
+    lines = [f"{paint(cell.key, _BOLD)}  {paint(f'{cell.planned.profile}, {cell.planned.tier.value}; {file}', _DIM)}"]
+    for alone, group in groupby(cell.gates, key=_stands_alone):
+        if alone:
+            for gate in group:
+                lines += _gate_lines(gate, file, columns, width, paint=paint)
+        else:
+            lines += _lost_lines(list(group), width, paint=paint)
+    if not cell.gates:
+        lines.append(" " * INDENT + paint("NOT RUN", "") + " there is no verdict for this cell")
+    return lines
+
+
+def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, paint: Painter) -> list[str]:
+    origin = gate.origin.removeprefix(file)
+    if len(origin) > columns.origin:
+        origin = "…" + origin[len(origin) - columns.origin + 1 :]
+    row = " ".join(
+        (
+            paint(word(gate.outcome).ljust(columns.outcome), _COLOURS.get(gate.outcome, "")),
+            _name(gate).ljust(columns.gate),
+            _figure(gate).ljust(columns.figure),
+            _limit(gate).ljust(columns.limit),
+            gate.margin.ljust(columns.margin),
+            paint(origin, _DIM),
+        )
+    ).rstrip()
+    lines = [" " * INDENT + row]
+    if gate.outcome is not Outcome.PASS:
+        why = "; ".join(part for part in (gate.reason, gate.evidence, gate.origin) if part)
+        lines += _wrapped(why, width, INDENT + columns.outcome + 1)
+    return lines
+
+
+def _lost_lines(gates: Sequence[GateView], width: int, *, paint: Painter) -> list[str]:
+    lines = []
+    for (outcome, reason), same in groupby(gates, key=lambda gate: (gate.outcome, gate.reason)):
+        names = [gate.name for gate in same]
+        said = f"{names[0]}: {reason}" if len(names) == 1 else reason
+        lines += _hanging(paint(word(outcome), _COLOURS.get(outcome, "")), len(word(outcome)), said, width)
+        if len(names) > 1 and outcome is not Outcome.SKIPPED:
+            lines += _wrapped(f"{len(names)} gates: {', '.join(names)}", width, INDENT + len(word(outcome)) + 1)
+    return lines
+
+
+def _hanging(painted: str, length: int, text: str, width: int) -> list[str]:
+    first, *rest = textwrap.wrap(text, width - INDENT - length - 1) or [""]
+    return [f"{' ' * INDENT}{painted} {first}".rstrip(), *(" " * (INDENT + length + 1) + line for line in rest)]
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    return [" " * indent + line for line in textwrap.wrap(text, max(width - indent, 30))]
+
+
+def _ending(shown: ReportView, width: int, *, paint: Painter) -> list[str]:
+    counts = ", ".join(
+        paint(f"{number} {word(outcome)}", _COLOURS.get(outcome, "")) for outcome, number in shown.counts
+    )
+    coverage = shown.coverage
+    lines = [f"Gates: {counts}", f"Cells: {coverage.measured} of {coverage.planned} planned are fully measured."]
+    lines += textwrap.wrap(shown.scope, width)
+    colour = _RELEASE_COLOURS.get(shown.release, "\x1b[1;31m")
+    sentence = textwrap.wrap(f"{shown.release.value}: {shown.sentence}", width)
+    return [*lines, *(paint(line, colour) for line in sentence)]
