@@ -1,0 +1,1 @@
+"""One open board: connection, facts, deployed files and runtimes, condition, sessions."""

@@ -1,0 +1,250 @@
+"""One open board: the facade that campaigns use. Owns the order of things; each thing itself has its own module."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from harness.agent.message import SessionRequest
+from harness.device.cancel import Cancellation
+from harness.device.client import AgentClient
+from harness.device.condition import compare
+from harness.device.deploy import deploy
+from harness.device.envelope import SessionResult, open_envelope
+from harness.device.facts import REQUEST, parse_facts
+from harness.device.fingerprint import fingerprint
+from harness.device.reach import Reach, reach_board, reach_local
+from harness.device.reply import Installed, parse_reply
+from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
+from harness.device.start import Start, start_agent
+from harness.errors import FleetgateError, InfraError
+from harness.records.run import DeviceRecord, Facts
+from harness.spec.model import Device, Origin, Tier
+
+INSTALL_S = 900.0
+WARM_S = 660.0
+"""Longer than the agent's own limit for loading a runtime."""
+MARGIN_S = 60.0
+SLOWDOWN = 4.0
+"""An emulated board's clock may run this much slower than ours, and the agent's deadline is by the board's clock."""
+WATCHED = frozenset({"timing", "energy"})
+"""Kinds of session whose figures depend on the board's condition."""
+
+
+class OpenDevice:
+    """A board that is connected, identified and leased; made by `open_device` and `open_local`.
+
+    Args:
+        spec: the board as the farm describes it.
+        client: its agent, with the lease taken.
+        reach: how it is reached.
+        progress: gets a line for whatever takes longer than some seconds.
+        cancel: set by another thread to give up.
+    """
+
+    def __init__(
+        self, spec: Device, client: AgentClient, reach: Reach, progress: Callable[[str], None], cancel: threading.Event
+    ) -> None:
+        self.spec = spec
+        self._client = client
+        self._reach = reach
+        self._progress = progress
+        self._cancel = cancel
+        self._where = f"{spec.name} ({reach.transport.describe()})"
+        self._envs: dict[tuple[str, str], RuntimeEnv] = {}
+        self._sent: dict[Path, tuple[int, int, str]] = {}
+        self.facts: Facts = self._read_facts()
+
+    @property
+    def record(self) -> DeviceRecord:
+        """The board as it was met, with the environments that were used so far."""
+        envs = [env.id for env in self._envs.values()]
+        return DeviceRecord(
+            name=self.spec.name,
+            profile=self.spec.profile,
+            tier=self.spec.tier,
+            facts=self.facts,
+            fingerprint=fingerprint(self.facts, envs, self._reach.emulator),
+            emulator=self._reach.emulator,
+        )
+
+    def deploy(self, path: Path) -> str:
+        """Bring a file into the board's store and return its SHA-256; nothing is sent when it is there.
+
+        Raises:
+            DeviceError: the board's disk is full or read-only.
+            InfraError: the file arrived damaged twice, or the link failed.
+        """
+        stat = path.stat()
+        known = self._sent.get(path)
+        if known is None or known[:2] != (stat.st_mtime_ns, stat.st_size):
+            (digest,) = deploy(self._client, [path], progress=self._progress)
+            self._sent[path] = known = (stat.st_mtime_ns, stat.st_size, digest)
+        return known[2]
+
+    def ensure_runtime(self, family: str, build: str = "") -> RuntimeEnv:
+        """Bring a runtime onto the board, unless it is there, and load it once.
+
+        Args:
+            family: `onnxruntime` or `tflite`.
+            build: a requirement, `system` for what the board has installed, or empty for the family's default.
+
+        Raises:
+            InfraError: no wheel fits the board, or the runtime cannot be loaded there.
+            DeviceError: the board's disk is full or read-only.
+        """
+        if (family, build) not in self._envs:
+            env = resolve(family, build, self.facts, progress=self._progress, cancel=self._cancel)
+            if env.id != SYSTEM:
+                self._install(env)
+            fields = {"env": env.id, "runtime": family, "deterministic": self._is_deterministic}
+            self._client.request("warm", fields, deadline_s=WARM_S * self._slowdown)
+            self._envs[family, build] = env
+        return self._envs[family, build]
+
+    def measure(self, request: SessionRequest) -> SessionResult:
+        """Run one session on the board and return its validated result.
+
+        A model that does not load, crashes or takes too long is in `reply.error`, never an exception. The nonce, and
+        for deterministic boards the flag, are set here.
+
+        Raises:
+            LinkLost: the link or the emulated board ended.
+            InfraError: the result is not complete and whole, or the runtime could not be started.
+            DeviceError: the board restarted.
+        """
+        asked = dataclasses.replace(request, nonce=secrets.token_hex(16), deterministic=self._is_deterministic)
+        is_watched = asked.kind in WATCHED and not asked.deterministic
+        before = self._read_facts() if is_watched else None
+        reply = self._client.request(
+            "session",
+            dataclasses.asdict(asked),
+            deadline_s=(asked.deadline_s + WARM_S) * self._slowdown + MARGIN_S,
+            quiet=asked.deterministic,
+        )
+        result = open_envelope(reply.header, reply.payload, asked, where=self._where)
+        if before is not None:
+            flags = compare(before, self._read_facts(), threads=asked.threads, where=self._where)
+            result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
+        return result
+
+    @property
+    def _is_deterministic(self) -> bool:
+        return self.spec.tier is Tier.DETERMINISTIC
+
+    @property
+    def _slowdown(self) -> float:
+        return SLOWDOWN if self.spec.emulation is not None else 1.0
+
+    def _read_facts(self) -> Facts:
+        return parse_facts(self._client.request("facts", REQUEST, deadline_s=90.0, silence_s=60.0).header)
+
+    def _install(self, env: RuntimeEnv) -> None:
+        deploy(self._client, [wheel.path for wheel in env.wheels], progress=self._progress)
+        wheels = [{"digest": wheel.sha256, "filename": wheel.filename} for wheel in env.wheels]
+        fields = {"env": env.id, "wheels": wheels}
+        reply = self._client.request("env", fields, deadline_s=INSTALL_S, silence_s=INSTALL_S)
+        if parse_reply(Installed, reply).installed:
+            self._progress(f"installed {env.requirement} on {self.spec.name}")
+
+
+def holder_name(run_id: str = "") -> str:
+    """Say who holds a lease: `user@host pid 4711 (run …)`."""
+    name = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
+    return f"{name} (run {run_id})" if run_id else name
+
+
+@contextlib.contextmanager
+def open_device(
+    spec: Device,
+    *,
+    builds: Collection[tuple[str, str]] = (),
+    holder: str = "",
+    progress: Callable[[str], None],
+    cancel: threading.Event | None = None,
+) -> Iterator[OpenDevice]:
+    """Reach a board, start its agent, take the lease and read its facts; leaving gives all of it back.
+
+    Args:
+        spec: the board.
+        builds: (family, requirement) pairs that the plan needs there; an emulated board starts with them installed.
+        holder: shown to whoever is refused meanwhile; empty: `holder_name()`.
+        progress: gets a line for whatever takes longer than some seconds.
+        cancel: set by another thread to end the board and the link at once.
+
+    Raises:
+        LeaseBusy, LinkLost, ImageError, InfraError: the farm failed.
+        DeviceError: the board is unfit.
+        SecurityError: the board's host key is unknown or has changed.
+    """
+    with Cancellation(cancel) as cancellation, contextlib.ExitStack() as stack:
+        try:
+            reach = stack.enter_context(
+                reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, prepare=_prepare)
+            )
+            device = stack.enter_context(_agent(spec, reach, holder or holder_name(), progress, cancellation))
+        except FleetgateError as error:
+            raise _stopped(error, cancellation) from error
+        yield device
+
+
+@contextlib.contextmanager
+def open_local(
+    root: Path, *, progress: Callable[[str], None], cancel: threading.Event | None = None
+) -> Iterator[OpenDevice]:
+    """Open the controller itself as a board, to run references; `root` takes the place of a board's ~/.fleetgate.
+
+    Raises:
+        LeaseBusy: another run uses the same root at the moment.
+    """
+    spec = Device(
+        name="controller",
+        profile="controller",
+        lineage=("controller",),
+        tier=Tier.HARDWARE,
+        origin=Origin("", 0, 0),
+        python=sys.executable,
+        root=str(root),
+    )
+    with (
+        Cancellation(cancel) as cancellation,
+        reach_local() as reach,
+        _agent(spec, reach, holder_name(), progress, cancellation) as device,
+    ):
+        yield device
+
+
+@contextlib.contextmanager
+def _agent(
+    spec: Device, reach: Reach, holder: str, progress: Callable[[str], None], cancellation: Cancellation
+) -> Iterator[OpenDevice]:
+    start = Start(spec.python, spec.root, holder)
+    client, _ = start_agent(reach.transport, start, is_alive=reach.is_alive)
+    with cancellation.doing(client.abort), client:
+        yield OpenDevice(spec, client, reach, progress, cancellation.event)
+
+
+def _prepare(
+    spec: Device,
+    reach: Reach,
+    builds: Collection[tuple[str, str]],
+    progress: Callable[[str], None],
+    cancellation: Cancellation,
+) -> Facts:
+    """Bring an emulated board into the state that its snapshot keeps, and give its facts."""
+    with _agent(spec, reach, holder_name(), progress, cancellation) as device:
+        for family, build in sorted(builds):
+            device.ensure_runtime(family, build)
+        return device.facts
+
+
+def _stopped(error: FleetgateError, cancellation: Cancellation) -> FleetgateError:
+    return InfraError("stopped", code="cancelled") if cancellation.event.is_set() else error
