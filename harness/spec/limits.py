@@ -12,7 +12,7 @@ from harness import units
 from harness.errors import Problem
 from harness.spec.metric import METRICS, Metric, limit_dimension, limit_range
 from harness.spec.model import Device, Limit, LimitKind, LimitSet, Suite
-from harness.spec.tree import Document, Location, Mapping, Node, Scalar
+from harness.spec.tree import Document, Location, Mapping, Node, Refused, Scalar
 from harness.spec.validate import quoted
 
 _KINDS = {kind.value: kind for kind in LimitKind}
@@ -37,7 +37,7 @@ def read_limits(document: Document, where: Location, problems: list[Problem]) ->
             continue
         accept = _read_accept(document, metric, entry, problems)
         bounds = [(key, value) for key, value in entry.entries.values() if key.text in _KINDS]
-        if not bounds:
+        if not bounds and set(entry.entries) <= {"accept"}:
             possible = ", ".join(metric.kinds)
             problems.append(document.problem(name, f"{metric.name} has no limit", f"give it one of: {possible}"))
         for key, value in bounds:
@@ -70,6 +70,8 @@ def _read_limit(
     document: Document, metric: Metric, bound: tuple[Scalar, Node], accept: str, problems: list[Problem]
 ) -> Limit | None:
     key, value = bound
+    if isinstance(value, Refused):
+        return None
     kind = _KINDS[key.text]
     if kind not in metric.kinds:
         possible = ", ".join(metric.kinds)

@@ -46,7 +46,16 @@ class Mapping:
     size: int
 
 
-Node = Scalar | Items | Mapping
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that the reader has reported already: whoever meets it says no more about it."""
+
+    line: int
+    column: int
+    size: int = 1
+
+
+Node = Scalar | Items | Mapping | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,9 @@ def _child(node: Node, part: str | int) -> tuple[Node, Node] | None:
 
 
 def plain(node: Node) -> object:
-    """Turn a tree into dicts, lists and values of the core schema."""
+    """Turn a tree into dicts, lists and values of the core schema; refused values stay what they are."""
+    if isinstance(node, Refused):
+        return node
     if isinstance(node, Scalar):
         return node.text if node.quoted else scalar.resolve(node.text)
     if isinstance(node, Items):

@@ -19,6 +19,7 @@ from harness.spec import tree
 from harness.spec.tree import Document
 
 MAX_PROBLEMS = 200
+MAX_EXPLAINED = 10_000
 
 FormT = TypeVar("FormT", bound=BaseModel)
 
@@ -57,7 +58,7 @@ def validate(form: type[FormT], document: Document, problems: list[Problem]) -> 
     Args:
         form: the form of the whole file.
         document: the file.
-        problems: every mistake is added here, except where the file already has a worse one at the same place.
+        problems: every mistake is added here, except of values that the reader refused already.
 
     Returns:
         The filled form, or None when it has mistakes.
@@ -65,11 +66,8 @@ def validate(form: type[FormT], document: Document, problems: list[Problem]) -> 
     try:
         return form.model_validate(tree.plain(document.root))
     except ValidationError as refused:
-        taken = {(problem.file, problem.line, problem.column) for problem in problems}
-        for error in refused.errors(include_url=False)[:MAX_PROBLEMS]:
-            problem = _explain(error, form, document)
-            if (problem.file, problem.line, problem.column) not in taken:
-                problems.append(problem)
+        fresh = [error for error in refused.errors(include_url=False) if not isinstance(error["input"], tree.Refused)]
+        problems.extend(_explain(error, form, document) for error in fresh[:MAX_EXPLAINED])
         return None
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from harness.errors import Problem
 from harness.spec import scalar
-from harness.spec.tree import Document, Items, Mapping, Node, Scalar
+from harness.spec.tree import Document, Items, Mapping, Node, Refused, Scalar
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
@@ -144,6 +144,7 @@ class _Frame:
     key: Scalar | None = None
     ignored: bool = False
     """The key was refused: its value is read and dropped."""
+    refused: bool = False
     size: int = 1
 
 
@@ -195,17 +196,18 @@ class _Composer:
             said = f"YAML tag {tag!r}"
             self.problems.append(Problem(self.file, line, column, said, "tags are not accepted: remove it"))
         if isinstance(event, yaml.ScalarEvent):
-            node = Scalar(line, column, event.value, quoted=event.style in {"'", '"', "|", ">"})
+            written = Scalar(line, column, event.value, quoted=event.style in {"'", '"', "|", ">"})
+            node = Refused(line, column) if tag is not None or self._is_trap(written) else written
             if event.anchor:
                 self.anchors[event.anchor] = node
-            self._check_scalar(node)
             self._add(node)
             return
         if len(self.stack) >= MAX_DEPTH:
             raise _FatalError(line, column, f"nested deeper than {MAX_DEPTH} levels")
         if event.anchor:
             self.anchors[event.anchor] = None
-        self.stack.append(_Frame(line, column, isinstance(event, yaml.MappingStartEvent), event.anchor))
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        self.stack.append(_Frame(line, column, is_mapping, event.anchor, refused=tag is not None))
 
     def _follow(self, event: yaml.AliasEvent, line: int, column: int) -> Node:
         node = self.anchors.get(event.anchor or "")
@@ -218,17 +220,18 @@ class _Composer:
             raise _FatalError(line, column, f"aliases stand for more than {MAX_ALIASED} values")
         return node
 
-    def _check_scalar(self, node: Scalar) -> None:
-        if node.quoted:
-            return
-        trapped = scalar.trap(node.text)
+    def _is_trap(self, node: Scalar) -> bool:
+        trapped = None if node.quoted else scalar.trap(node.text)
         if trapped is not None:
             self._report(node, *trapped)
+        return trapped is not None
 
     def _report(self, node: Node, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, node.line, node.column, message, hint))
 
     def _close(self, frame: _Frame) -> Node:
+        if frame.refused:
+            return Refused(frame.line, frame.column)
         if frame.is_mapping:
             return Mapping(frame.line, frame.column, frame.entries, frame.size)
         return Items(frame.line, frame.column, tuple(frame.items), frame.size)
@@ -240,33 +243,33 @@ class _Composer:
         frame = self.stack[-1]
         frame.size += node.size
         if not frame.is_mapping:
-            self._require_value(node, "an item of this list")
-            frame.items.append(node)
+            frame.items.append(self._with_value(node, "an item of this list", node))
         elif frame.key is None:
             self._take_key(frame, node)
         else:
             if not frame.ignored:
-                self._require_value(node, repr(frame.key.text), frame.key)
-                frame.entries[frame.key.text] = (frame.key, node)
+                frame.entries[frame.key.text] = (frame.key, self._with_value(node, repr(frame.key.text), frame.key))
             frame.key, frame.ignored = None, False
 
-    def _require_value(self, node: Node, what: str, place: Node | None = None) -> None:
+    def _with_value(self, node: Node, what: str, place: Scalar | Node) -> Node:
         """Refuse null: no format has a use for it, and an empty `gates:` must not read as none."""
-        if isinstance(node, Scalar) and not node.quoted and scalar.resolve(node.text) is None:
-            comma = re.match(r"\d+( \S+)?$", place.text) if isinstance(place, Scalar) else None
-            hint = "write a decimal point as '.', not ','" if comma else "give it one, or remove it"
-            self._report(place or node, f"{what} has no value", hint)
+        if not isinstance(node, Scalar) or node.quoted or scalar.resolve(node.text) is not None:
+            return node
+        comma = re.match(r"\d+( \S+)?$", place.text) if isinstance(place, Scalar) else None
+        hint = "write a decimal point as '.', not ','" if comma else "give it one, or remove it"
+        self._report(place, f"{what} has no value", hint)
+        return Refused(node.line, node.column)
 
     def _take_key(self, frame: _Frame, node: Node) -> None:
+        frame.key, frame.ignored = Scalar(node.line, node.column, "", quoted=True), True
+        if isinstance(node, Refused):
+            return
         if not isinstance(node, Scalar):
             self._report(node, "a key must be a single text", "write 'key: value'")
-            frame.key, frame.ignored = Scalar(node.line, node.column, "", quoted=True), True
-            return
-        frame.key = node
-        if not node.quoted and node.text == "<<":
+        elif not node.quoted and node.text == "<<":
             self._report(node, "the merge key '<<' is not part of YAML 1.2", "profiles inherit with 'extends:'")
-            frame.ignored = True
         elif node.text in frame.entries:
             first = frame.entries[node.text][0].line
             self._report(node, f"duplicate key {node.text!r} (first on line {first})", "remove one of the two")
-            frame.ignored = True
+        else:
+            frame.key, frame.ignored = node, False
