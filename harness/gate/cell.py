@@ -7,7 +7,7 @@ farm or the board is never printed as the model's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.gate.decide import decide, margin
 from harness.gate.reason import explain_comparison, explain_figure
@@ -32,8 +32,11 @@ SEVERITY = (
 )
 """Which incident speaks for a cell that has several, worst first."""
 
-SENSOR = "sensor"
-"""Code of the incident that takes only figures of an instrument away."""
+PARTIAL = {
+    "sensor": ("power.", "energy.", "thermal."),
+    "reference": ("accuracy.", "parity."),
+}
+"""Codes of incidents that take only some figures away: a missing instrument, a reference that could not be computed."""
 
 _MODEL_FAILURES = {
     "load": "the artifact does not load",
@@ -95,13 +98,18 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
 
 def worst_incident(incidents: Sequence[Incident]) -> Incident | None:
     """Return the incident that speaks for the others, or None; one that claims a pass counts as unclassified."""
-    honest = [
-        item
-        if item.outcome in SEVERITY
-        else Incident(Outcome.INFRA, Attribution.INFRA, "unclassified", f"unclassified: {item.message}", item.role)
-        for item in incidents
-    ]
+    honest = [_honest(item) for item in incidents]
     return min(honest, key=lambda item: SEVERITY.index(item.outcome), default=None)
+
+
+def _honest(incident: Incident) -> Incident:
+    """Correct an incident whose outcome cannot be: an instrument that is missing is never the model's fault."""
+    if incident.code == "sensor" and incident.outcome is Outcome.FAIL:
+        return replace(incident, outcome=Outcome.DEVICE, attribution=Attribution.DEVICE)
+    if incident.outcome in SEVERITY:
+        return incident
+    message = f"unclassified: {incident.message}"
+    return replace(incident, outcome=Outcome.INFRA, attribution=Attribution.INFRA, code="unclassified", message=message)
 
 
 def _compare(evidence: Evidence, limit: Limit) -> Estimate | Comparison | Missing:
@@ -116,7 +124,7 @@ def _run_standing(evidence: Evidence) -> Standing:
     """Judge "loads and runs": it passes only on sessions that came back, with no incident beside them."""
     sessions = [session for session in evidence.cell.sessions if session.role is Role.CANDIDATE]
     ours = [item for item in evidence.cell.incidents if item.role is Role.CANDIDATE]
-    worst = worst_incident([item for item in ours if not (sessions and item.code == SENSOR)])
+    worst = worst_incident([item for item in ours if not (sessions and item.code in PARTIAL)])
     if worst and worst.outcome is Outcome.FAIL:
         what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
         return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {worst.message}")
@@ -140,10 +148,8 @@ def _explain_missing(evidence: Evidence, limit: Limit, missing: Missing) -> Stan
 
 
 def _lost_evidence(evidence: Evidence, limit: Limit) -> Standing | None:
-    sensed = limit.metric.startswith(("power.", "energy.", "thermal."))
-    incidents = [
-        item for item in evidence.cell.incidents if item.role is Role.CANDIDATE and (sensed or item.code != SENSOR)
-    ]
+    ours = [item for item in evidence.cell.incidents if item.role is Role.CANDIDATE]
+    incidents = [item for item in ours if limit.metric.startswith(PARTIAL.get(item.code, ("",)))]
     worst = worst_incident(incidents)
     if worst is None:
         return None

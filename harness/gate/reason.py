@@ -57,10 +57,7 @@ def _name(limit: Limit, estimate: Estimate) -> str:
 def _change(found: Estimate, dimension: Dimension) -> str:
     """Write a change from the reader's side: `2 % worse than`, `equal to`, and the interval (positive is worse)."""
     low, high = ends(found)
-    if found.low == found.high:
-        interval = ""
-    else:
-        interval = f" [{format(low, dimension)}, {format(high, dimension)}]"
+    interval = "" if found.low == found.high else f" [{format(low, dimension)}, {format(high, dimension)}]"
     if found.value == 0:
         return f"equal{interval} to"
     if found.value > 0:

@@ -19,6 +19,7 @@ LARGEST_GAP_PERIODS = 3.0
 MOST_DUPLICATES = 0.5
 LARGEST_IDLE_DRIFT = 0.02
 FEWEST_INFERENCES = 10
+LEAST_IDLE_COVERED = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ def _with_idle(
 ) -> dict[str, float] | Missing:
     idles: list[float] = []
     for side in ("before", "after"):
-        edges = _window(session, f"idle_{side}_start_s", f"idle_{side}_end_s", trace)
-        if not isinstance(edges, Missing):
+        edges = _idle_window(session, side, trace)
+        if edges:
             idles.append(trace.between(*edges).mean_w())
     if not idles:
         return figures
@@ -111,6 +112,15 @@ def _window(session: SessionRecord, start: str, end: str, trace: PowerTrace) -> 
     if not trace.t_s[0] <= edges[0] < edges[1] <= trace.t_s[-1]:
         return Missing("power trace: the window is not covered by samples")
     return edges
+
+
+def _idle_window(session: SessionRecord, side: str, trace: PowerTrace) -> tuple[float, float] | None:
+    """Return the part of an idle time that samples cover, if that is nearly all: a sampler starts and stops inside it."""
+    start, end = session.scalars.get(f"idle_{side}_start_s"), session.scalars.get(f"idle_{side}_end_s")
+    if start is None or end is None or end <= start:
+        return None
+    covered = max(start, float(trace.t_s[0])), min(end, float(trace.t_s[-1]))
+    return covered if covered[1] - covered[0] >= LEAST_IDLE_COVERED * (end - start) else None
 
 
 def _check_window(trace: PowerTrace, window: tuple[float, float]) -> str:

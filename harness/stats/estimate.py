@@ -188,10 +188,10 @@ def _storage(evidence: Evidence, role: Role) -> Estimate | Missing:
 
 
 def _temperature(evidence: Evidence, role: Role) -> Estimate | Missing:
-    sessions = [item for item in evidence.cell.sessions if item.role is role and "temp_max_c" in item.scalars]
+    sessions = [item for item in evidence.cell.sessions if item.role is role and "thermal_max_c" in item.scalars]
     if not sessions:
         return Missing("the board shows no temperature", Outcome.DEVICE, Attribution.DEVICE)
-    highest = max(session.scalars["temp_max_c"] for session in sessions)
+    highest = max(session.scalars["thermal_max_c"] for session in sessions)
     if not -60.0 < highest < 200.0:
         return Missing(f"implausible: a temperature of {highest:g} °C", Outcome.DEVICE, Attribution.DEVICE)
     return Estimate(highest, highest, highest, len(sessions), f"highest reading of {len(sessions)} sessions")

@@ -1,0 +1,180 @@
+"""Committed baselines: figures of a GO run that do not move with the day, small files that people review.
+
+    reports/baselines/<suite>/<artifact>.<profile>.json
+
+Times, power and memory never go here: they are measured again beside the candidate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import RecordError
+from harness.gate import judge
+from harness.records.canonical import from_json, to_json
+from harness.records.cell import Role, RuntimeRecord
+from harness.records.outcome import Outcome, Release
+from harness.records.plan import FileIdentity, PlannedCell, RecordedFigure
+from harness.records.verdict import Verdict
+from harness.spec.metric import METRICS
+from harness.spec.model import Tier
+from harness.stats import Evidence, Missing, estimate
+from harness.store.file import read_bounded, write_whole
+from harness.store.read import StoredRun
+
+BASELINE_VERSION = 1
+MOST_BASELINE_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineFigure:
+    """One figure in SI with its interval and method."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What one artifact was on one kind of board in one released run."""
+
+    schema_version: int
+    suite: str
+    artifact: str
+    profile: str
+    tier: Tier
+    device: str
+    run_id: str
+    recorded_at: str
+    model: FileIdentity
+    data: FileIdentity
+    runtime: RuntimeRecord
+    figures: dict[str, BaselineFigure]
+
+
+def promote(run: StoredRun, root: Path) -> list[Path]:
+    """Write the baselines of a released run.
+
+    Args:
+        run: a stored run that is GO when it is judged again.
+        root: `reports/baselines`.
+
+    Returns:
+        The files written, one per suite x artifact x profile; of several boards of one profile the first in the plan.
+
+    Raises:
+        RecordError: the run is not GO, or holds no figure to record.
+    """
+    judgement = judge(run.record, run.samples)
+    if judgement.decision.release is not Release.GO:
+        raise RecordError(f"{run.path}: not a baseline: {judgement.decision.sentence}")
+    written: list[Path] = []
+    for evidence in _passed(run, judgement.verdicts):
+        baseline = _baseline(run, evidence)
+        path = baseline_path(root, baseline.suite, baseline.artifact, baseline.profile)
+        if baseline.figures and path not in written:
+            write_whole(path, to_json(baseline))
+            written.append(path)
+    if not written:
+        raise RecordError(f"{run.path}: holds no figure that stays the same from day to day")
+    return written
+
+
+def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...]:
+    """Return the committed figures that a cell may be compared with.
+
+    A file of another tier or other evaluation data does not apply: then, as without a file, there are none, and a
+    `regress` limit that needs one is INCONCLUSIVE.
+
+    Args:
+        root: `reports/baselines`.
+        cell: the planned cell.
+
+    Raises:
+        RecordError: the file is there and is not a baseline of this suite, artifact and profile.
+    """
+    path = baseline_path(root, cell.suite, cell.artifact, cell.profile)
+    if not path.exists():
+        return ()
+    baseline = read_baseline(path)
+    if (baseline.suite, baseline.artifact, baseline.profile) != (cell.suite, cell.artifact, cell.profile):
+        raise RecordError(f"{path}: is the baseline of {baseline.suite}::{baseline.artifact} on {baseline.profile}")
+    if baseline.tier is not cell.tier or baseline.data.sha256 != cell.data.sha256:
+        return ()
+    source = f"{path.name} (run {baseline.run_id})"
+    return tuple(
+        RecordedFigure(metric, figure.value, figure.low, figure.high, source)
+        for metric, figure in sorted(baseline.figures.items())
+    )
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read one committed baseline.
+
+    Raises:
+        RecordError: it is none, or of another version, or names a metric that is not in the catalogue.
+    """
+    baseline = from_json(Baseline, read_bounded(path, MOST_BASELINE_BYTES), source=str(path))
+    if baseline.schema_version != BASELINE_VERSION:
+        raise RecordError(f"{path}: baseline version {baseline.schema_version}, not {BASELINE_VERSION}")
+    for metric, figure in baseline.figures.items():
+        if metric not in METRICS or METRICS[metric].moves_with_day:
+            raise RecordError(f"{path}: {metric!r} is no figure that stays the same from day to day")
+        if not figure.low <= figure.value <= figure.high:
+            raise RecordError(f"{path}: {metric} lies outside of its own interval")
+    return baseline
+
+
+def baseline_path(root: Path, suite: str, artifact: str, profile: str) -> Path:
+    """Return where a baseline lies.
+
+    Raises:
+        RecordError: a name is no plain file name.
+    """
+    for name in (suite, artifact, profile):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,100}", name):
+            raise RecordError(f"{name!r} is no plain file name")
+    return root / suite / f"{artifact}.{profile}.json"
+
+
+def _passed(run: StoredRun, verdicts: Iterable[Verdict]) -> Iterable[Evidence]:
+    """Give the evidence of cells of which every gate passed."""
+    outcomes: dict[str, set[Outcome]] = {}
+    for verdict in verdicts:
+        outcomes.setdefault(verdict.cell, set()).add(verdict.outcome)
+    records = {cell.key: cell for cell in run.record.cells}
+    devices = {device.name: device for device in run.record.plan.devices}
+    for planned in run.record.plan.cells:
+        if outcomes.get(planned.key) == {Outcome.PASS}:
+            arrays = run.samples.arrays(planned.key)
+            yield Evidence(planned, devices[planned.device], records[planned.key], arrays)
+
+
+def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
+    planned: PlannedCell = evidence.planned
+    figures: dict[str, BaselineFigure] = {}
+    for metric in (item for item in METRICS.values() if not item.moves_with_day):
+        found = estimate(evidence, metric.name)
+        if isinstance(found, Missing) or found.low is None or found.high is None:
+            continue
+        figures[metric.name] = BaselineFigure(found.value, found.low, found.high, found.method)
+    runtime = next(session.runtime for session in evidence.cell.sessions if session.role is Role.CANDIDATE)
+    return Baseline(
+        BASELINE_VERSION,
+        planned.suite,
+        planned.artifact,
+        planned.profile,
+        planned.tier,
+        planned.device,
+        run.record.run_id,
+        run.record.started_at,
+        planned.model,
+        planned.data,
+        runtime,
+        figures,
+    )
