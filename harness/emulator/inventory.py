@@ -54,8 +54,9 @@ def clean_cache() -> int:
     locks = [*images_folder().glob("*.lock"), *images_folder().glob("*/snapshots/*.lock")]
     if busy := [lock.stem for lock in locks if is_locked(lock)]:
         raise ImageError(f"another run makes {busy[0]} just now; try again when it is done")
-    freed = stored_bytes(images_folder()) if images_folder().exists() else 0
+    freed = 0
     for folder in images_folder().glob("*/"):
+        freed += stored_bytes(folder)
         shutil.rmtree(folder)
     return freed
 

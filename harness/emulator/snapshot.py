@@ -88,7 +88,7 @@ class Snapshots:
 
     def find(self, emulation: Emulation, key: str) -> Source | None:
         """Give a snapshot if the cache has it; an empty key means the booted board."""
-        folder = self._folder(emulation, key)
+        folder = self.folder(emulation, key)
         return Source(folder / DISK, "qcow2", folder / STATE) if (folder / ABOUT).exists() else None
 
     def start(self, emulation: Emulation, key: str = "") -> Machine:
@@ -105,7 +105,7 @@ class Snapshots:
     def _stored(self, emulation: Emulation, key: str, make: Callable[[Path], str]) -> Source:
         if (source := self.find(emulation, key)) is not None:
             return source
-        folder = self._folder(emulation, key)
+        folder = self.folder(emulation, key)
         what = f"{'prepared' if key else 'booted'} snapshot of {emulation.cpu}"
         with locked(folder.with_name(f"{folder.name}.lock"), what=what, progress=self.progress):
             if (source := self.find(emulation, key)) is not None:
@@ -133,7 +133,8 @@ class Snapshots:
 
         return make
 
-    def _folder(self, emulation: Emulation, key: str) -> Path:
+    def folder(self, emulation: Emulation, key: str) -> Path:
+        """Name the folder of a snapshot, made or not."""
         identity = json.dumps(self._identity(emulation, key), sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
         kind = "icount" if emulation.icount else "plain"

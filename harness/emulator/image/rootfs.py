@@ -53,7 +53,7 @@ _FOLDERS = {
 }
 _MODES = {"etc/shadow": 0o600, "sbin/board-init": 0o755}
 
-# Fixed identities: the same packages give the same directory hashes, so that two builds do the same work.
+# Fixed: the same packages give the same directory hashes, so that two builds look files up with the same work.
 _FILE_SYSTEM_ID = "7a1f0c52-6d1b-4f0e-9a55-0f1ee7a7e000"
 _TIME_S = 1735689600
 """2025-01-01, the file system's own times, and the board's date where the clock must not depend on the day."""
