@@ -147,7 +147,8 @@ def urgency(verdict: Verdict) -> tuple[int, float, str, str]:
     """Order verdicts: worst outcome first, then the least margin; a gate without margin goes before those with one."""
     passes = verdict.outcome in {Outcome.PASS, Outcome.SKIPPED}
     margin = verdict.margin if verdict.margin is not None else float("inf") if passes else float("-inf")
-    return wording.WORST_FIRST.index(verdict.outcome), margin, verdict.metric, verdict.kind
+    metric = "" if verdict.metric == wording.CRASH else verdict.metric
+    return wording.WORST_FIRST.index(verdict.outcome), margin, metric, verdict.kind
 
 
 def view_gate(verdict: Verdict) -> GateView:
@@ -238,7 +239,10 @@ def _provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fac
 def _runtimes(planned: PlannedCell, sessions: Sequence[SessionRecord]) -> Iterable[Fact]:
     seen = list(dict.fromkeys(session.runtime for session in sessions))
     if not seen:
-        yield Fact("Runtime planned", neutral(f"{planned.runtime} {planned.build}, {planned.threads} thread(s)"))
+        yield Fact(
+            "Runtime planned",
+            neutral(f"{planned.build} for {planned.runtime}, {wording.count(planned.threads, 'thread')}"),
+        )
     for runtime in seen:
         yield Fact("Runtime" if len(seen) == 1 else "Runtime (differs between sessions)", _runtime(runtime))
 

@@ -26,7 +26,7 @@ SYMBOLS: Final = {
     Release.HOLD: "⏸️",
     Release.SECURITY: "⛔",
 }
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+!|<>~&@:/$-])")
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>~&@|$#]")
 
 
 def render(run: RunRecord, judgement: Judgement, *, worst: int = WORST) -> str:
@@ -63,11 +63,11 @@ def render(run: RunRecord, judgement: Judgement, *, worst: int = WORST) -> str:
 def escape(text: str) -> str:
     """Make text harmless inside a Markdown paragraph or table cell: nothing in it is markup any more."""
     safe = _SPECIAL.sub(lambda found: _ENTITIES.get(found.group(), "\\" + found.group()), wording.neutral(text))
-    return safe.replace("www.", "www&#46;")
+    return safe.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
-_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "|": "&#124;", ":": "&#58;", "/": "&#47;"}
-"""What a backslash does not disarm everywhere: tags, mentions, table cells, bare links."""
+_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "|": "&#124;", "#": "&#35;"}
+"""What a backslash does not disarm everywhere: tags, mentions, table cells, references to issues."""
 
 
 def _blockers(shown: ReportView, worst: int) -> list[str]:

@@ -170,7 +170,10 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
 
 def _lost_lines(gates: Sequence[GateView], width: int, *, paint: Painter) -> list[str]:
     lines = []
-    for (outcome, reason), same in groupby(gates, key=lambda gate: (gate.outcome, gate.reason)):
+    together: dict[tuple[Outcome, str], list[GateView]] = {}
+    for gate in gates:
+        together.setdefault((gate.outcome, wording.cause_of(gate.verdict)), []).append(gate)
+    for (outcome, reason), same in together.items():
         names = [gate.name for gate in same]
         said = f"{names[0]}: {reason}" if len(names) == 1 else reason
         lines += _hanging(paint(word(outcome), _COLOURS.get(outcome, "")), len(word(outcome)), said, width)

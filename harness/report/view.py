@@ -14,7 +14,7 @@ from harness.records.outcome import Outcome, Release
 from harness.records.run import DeviceRecord, Facts, RunRecord
 from harness.records.verdict import Judgement, Verdict
 from harness.report import wording
-from harness.report.cell import CellView, Fact, GateView, IncidentView, view_cell, view_gate
+from harness.report.cell import CellView, Fact, GateView, IncidentView, urgency, view_cell, view_gate
 from harness.report.wording import neutral
 from harness.spec.model import Device, Tier
 from harness.units import Dimension
@@ -155,12 +155,16 @@ def _blockers(judgement: Judgement, cells: Sequence[CellView]) -> tuple[Blocker,
     for name in judgement.decision.blockers:
         verdict = named.get(name)
         if verdict is not None:
-            alone = () if verdict.estimate is None else (verdict.metric, verdict.kind)
-            together.setdefault((verdict.cell, verdict.outcome, verdict.reason, *alone), []).append(verdict)
-    return tuple(
-        Blocker(group[0].outcome, views[group[0].cell], tuple(map(view_gate, group)), neutral(group[0].reason))
-        for group in together.values()
-    )
+            why = (wording.cause_of(verdict),) if verdict.estimate is None else (verdict.metric, verdict.kind)
+            together.setdefault((verdict.cell, verdict.outcome, *why), []).append(verdict)
+    return tuple(_blocker(views[group[0].cell], group) for group in together.values())
+
+
+def _blocker(cell: CellView, group: Sequence[Verdict]) -> Blocker:
+    gates = tuple(view_gate(verdict) for verdict in sorted(group, key=urgency))
+    first = gates[0].verdict
+    reason = neutral(first.reason) if first.estimate else wording.cause_of(first)
+    return Blocker(first.outcome, cell, gates, reason)
 
 
 def _coverage(cells: Sequence[CellView]) -> Coverage:
@@ -177,7 +181,7 @@ def _coverage(cells: Sequence[CellView]) -> Coverage:
 
 def _why_missing(cell: CellView) -> str:
     lost = [gate for gate in cell.gates if gate.verdict.estimate is None and gate.outcome is not Outcome.PASS]
-    reasons = list(dict.fromkeys(gate.reason for gate in lost if gate.reason))
+    reasons = list(dict.fromkeys(wording.cause_of(gate.verdict) for gate in lost if gate.reason))
     return reasons[0] if reasons else "there is no verdict for this cell"
 
 

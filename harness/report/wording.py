@@ -202,6 +202,14 @@ def gate_name(verdict: Verdict) -> str:
     return "loads and runs" if verdict.metric == CRASH else neutral(verdict.metric) + suffix
 
 
+def cause_of(verdict: Verdict) -> str:
+    """Say why a gate has no verdict of its own, without what differs between the gates that one cause took away."""
+    reason = neutral(verdict.reason)
+    for prefix in (f"{verdict.metric}: ", "not measured: "):
+        reason = reason.removeprefix(prefix)
+    return reason
+
+
 def is_relative(kind: str) -> bool:
     """Tell whether a gate of this kind compares with another model instead of a number."""
     return kind in {"regress", "drop"}

@@ -17,9 +17,9 @@ from harness.records.outcome import Outcome, Release
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Decision, Estimate, Judgement, Verdict
-from harness.spec.model import Device, Limit, LimitKind, Origin, Workload
+from harness.spec.model import Device, Limit, LimitKind, Origin, Tier, Workload
 from harness.testing.board_record import device_record, devices, digest
-from harness.testing.story import Story, Told, broken, passing
+from harness.testing.story import MIB, Story, Told, broken, passing
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -65,7 +65,7 @@ def sample_run(*, without: Collection[Outcome] = ()) -> SampleRun:
         for artifact in artifacts
     }
     plan = _plan(boards, stories)
-    arrays = {cell.key: _arrays(stories[cell.key], cell.key) for cell in plan.cells}
+    arrays = {cell.key: _arrays(stories[cell.key], cell.key, power=cell.tier is Tier.HARDWARE) for cell in plan.cells}
     verdicts = tuple(
         _verdict(cell, gate, stories[cell.key], arrays[cell.key])
         for cell in plan.cells
@@ -139,8 +139,8 @@ def _planned(suite: str, artifact: str, device: Device, story: Story) -> Planned
     )  # fmt: skip
 
 
-def _arrays(story: Story, key: str) -> Arrays:
-    """Draw the timed calls of six sessions per arm: a floor, a short tail, a session shift and a few stalls (s)."""
+def _arrays(story: Story, key: str, *, power: bool) -> Arrays:
+    """Draw the timed calls (s) of six sessions per arm (a floor, a tail, a session shift, stalls) and a power trace."""
     if not story.candidate_s:
         return {}
     rng = np.random.default_rng(int(digest(key)[:8], 16))
@@ -152,6 +152,11 @@ def _arrays(story: Story, key: str) -> Arrays:
         calls = middle * (1 + 0.03 * rng.gamma(1.6, 1.0, REPEAT) - 0.04)
         calls[rng.integers(0, REPEAT, 3)] *= rng.uniform(1.2, 1.5, 3)
         arrays[f"{order}/latency_s"] = calls
+    if power:
+        time_s = np.arange(100.0, 120.0, 0.02)
+        busy = (time_s >= 105.0) & (time_s < 115.0)
+        arrays["15/power_t_s"] = time_s
+        arrays["15/power_w"] = np.where(busy, 5.1, 2.7) + rng.normal(0, 0.06, time_s.size)
     return arrays
 
 
@@ -213,33 +218,44 @@ def _latency(gate: Told, arrays: Arrays) -> tuple[Estimate, Estimate, Estimate |
     return spread(new), spread(new), None
 
 
+_CODES = {Outcome.FAIL: "load", Outcome.INFRA: "link"}
+
+
 def _cell_record(cell: PlannedCell, story: Story, arrays: Arrays) -> CellRecord:
     lost = {gate.outcome: gate for gate in story.gates if gate.outcome is not Outcome.PASS and gate.value is None}
     incidents = tuple(
-        Incident(outcome, gate.attribution, outcome.value.lower(), gate.reason)
+        Incident(outcome, gate.attribution, _CODES.get(outcome, outcome.value.lower()), gate.reason)
         for outcome, gate in lost.items()
         if outcome not in {Outcome.NOT_RUN, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.INCONCLUSIVE} and gate.reason
     )
-    sessions = tuple(_session(cell, order, story, arrays) for order in range(12)) if arrays else ()
+    sessions = tuple(_session(cell, order, story, arrays) for order in range(15)) if arrays else ()
+    if "15/power_w" in arrays:
+        sessions += (_session(cell, 15, story, arrays),)
     return CellRecord(
         cell.key, sessions, incidents, started_at="2026-11-24T08:15:21Z", duration_s=31.4 if arrays else 0.0
     )
 
 
 def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> SessionRecord:
-    role = Role.BASELINE if order % 2 == 0 else Role.CANDIDATE
+    """Tell session `order`: 0 to 11 are timed by turns, 12 to 14 measure memory, 15 measures energy."""
+    role = Role.BASELINE if order % 2 == 0 and order < 12 else Role.CANDIDATE
+    kind = SessionKind.TIMING if order < 12 else SessionKind.MEMORY if order < 15 else SessionKind.ENERGY
     model = cell.baseline if role is Role.BASELINE and cell.baseline else cell.model
     version = cell.build.partition("==")[2]
     runtime = RuntimeRecord(
         cell.runtime, cell.build, version, "CPUExecutionProvider", 1, digest(cell.build)[:12], "3.11.2", "2.2.6"
     )
-    key = f"{order}/latency_s"
-    return SessionRecord(
-        order, role, SessionKind.TIMING, model.sha256, runtime, (3,),
-        scalars={"load_s": 0.021, "first_s": 2 * story.candidate_s, "clock_resolution_s": 1e-9, "warmup_count": 10.0},
-        arrays={"latency_s": ArrayRef(key, arrays[key].shape, str(arrays[key].dtype))},
-        flags=story.flags if order in {4, 5} else (),
-    )  # fmt: skip
+    scalars = {
+        SessionKind.TIMING: {"load_s": 0.021, "first_s": 2 * story.candidate_s, "warmup_count": 10.0},
+        SessionKind.MEMORY: {"rss_start_bytes": 30.1 * MIB, "hwm_load_bytes": 40.2 * MIB, "hwm_bytes": 41.5 * MIB},
+        SessionKind.ENERGY: {"window_start_s": 105.0, "window_end_s": 115.0, "inference_count": 3800.0},
+    }[kind]
+    refs = {
+        key.partition("/")[2]: ArrayRef(key, array.shape, str(array.dtype))
+        for key, array in arrays.items() if key.startswith(f"{order}/")
+    }  # fmt: skip
+    flags = story.flags if order in {4, 5} else ()
+    return SessionRecord(order, role, kind, model.sha256, runtime, (3,), scalars, refs, flags)
 
 
 def _decision(verdicts: tuple[Verdict, ...]) -> Decision:

@@ -125,7 +125,7 @@ def _does_not_load(story: Story) -> Story:
     lost = story.without_evidence(
         Outcome.NOT_RUN, Attribution.MODEL, "not measured: the artifact does not load on this board"
     )
-    reason = "the artifact does not load: Load model failed: opset 24 is not supported by onnxruntime 1.23.2"
+    reason = "the artifact does not load: model failed: opset 24 is newer than onnxruntime 1.23.2 knows"
     return lost.change("crash", "runs", outcome=Outcome.FAIL, reason=reason)
 
 
