@@ -1,0 +1,197 @@
+"""`fleetgate`: what is done beside pytest, one subcommand per act.
+
+Parses arguments, prints, and turns exceptions into one line and an exit code; the acts themselves live in their rooms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import FleetgateError, RecordError, SpecError
+
+EXIT_USAGE = 4
+EXIT_ERROR = 20
+"""The same word as a run that infrastructure held: nothing was decided."""
+
+_EPILOG = """\
+measuring itself is pytest's: pytest --devices=farm.yaml [suites…]
+
+exit codes of `gate` (and of pytest --devices): 0 GO, 1 NO-GO, 10 HOLD, 20 HOLD for infrastructure alone, 40 SECURITY
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.act(arguments))
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except RecordError as error:
+        print(f"fleetgate: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except FleetgateError as error:
+        print(f"fleetgate: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("fleetgate: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fleetgate",
+        description="Release gate for compressed models on edge devices.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fleetgate {_version()}")
+    acts = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_gate(acts)
+    _add_baseline(acts)
+    _add_schema(acts)
+    _add_image(acts)
+    return parser
+
+
+def _add_gate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    gate = acts.add_parser(
+        "gate",
+        help="judge a stored run again, offline",
+        description="Compute the verdicts of a stored run again from its raw samples: no board, no network, no suite.",
+    )
+    gate.add_argument("run", type=Path, metavar="RUN", help="a folder of reports/runs/ (or reports/runs/latest)")
+    gate.add_argument("--json", action="store_true", help="print the verdicts as canonical JSON, as in verdicts.json")
+    gate.add_argument("--html", type=Path, metavar="PATH", help="also write the HTML report there")
+    gate.add_argument("--markdown", type=Path, metavar="PATH", help="also write a summary for CI pages there")
+    gate.set_defaults(act=_gate)
+
+
+def _add_baseline(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    baseline = acts.add_parser("baseline", help="committed baselines of figures that do not move with the day")
+    steps = baseline.add_subparsers(required=True, metavar="STEP")
+    promote = steps.add_parser(
+        "promote",
+        help="make the exact figures of a GO run the baseline",
+        description="Write work, storage, accuracy and parity of a GO run as small files to be reviewed and committed. "
+        "Times, power and memory are never recorded: they are measured again beside the candidate.",
+    )
+    promote.add_argument("run", type=Path, metavar="RUN", help="a folder of reports/runs/ whose decision is GO")
+    promote.add_argument(
+        "--to", type=Path, default=Path("reports/baselines"), metavar="DIR", help="default: %(default)s"
+    )
+    promote.set_defaults(act=_promote)
+
+
+def _add_schema(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    schema = acts.add_parser(
+        "schema",
+        help="print the JSON Schema of a YAML file, for completion in editors",
+        description="Print a JSON Schema. With the YAML language server in an editor, the first line of farm.yaml may "
+        "say: # yaml-language-server: $schema=farm.schema.json",
+    )
+    schema.add_argument("kind", choices=("farm", "profile", "suite"))
+    schema.set_defaults(act=_schema)
+
+
+def _add_image(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    image = acts.add_parser("image", help="images and snapshots of emulated boards")
+    steps = image.add_subparsers(required=True, metavar="STEP")
+    build = steps.add_parser(
+        "build",
+        help="build the board image (a run does it too, when it is missing)",
+        description="Build kernel, initramfs and root file system of the emulated boards, without running a foreign "
+        "instruction. Cached by the hash of its recipe.",
+    )
+    build.add_argument("--suite", default="bookworm", help="Debian release of the board (default: %(default)s)")
+    build.add_argument("--mirror", default="", metavar="URL", help="package mirror (default: that of mmdebstrap)")
+    build.set_defaults(act=_image_build)
+    steps.add_parser("list", help="what the cache holds, with sizes").set_defaults(act=_image_list)
+    steps.add_parser("clean", help="empty the cache").set_defaults(act=_image_clean)
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from harness.gate import judge
+    from harness.records.canonical import to_json
+    from harness.store.read import is_reproduced, load_run
+
+    run = load_run(arguments.run)
+    judgement = judge(run.record, run.samples)
+    if arguments.html:
+        from harness.report import html
+
+        arguments.html.write_text(html.render(run.record, judgement, run.samples), encoding="utf-8")
+    if arguments.markdown:
+        from harness.report import markdown
+
+        arguments.markdown.write_text(markdown.render(run.record, judgement), encoding="utf-8")
+    if arguments.json:
+        sys.stdout.buffer.write(to_json(judgement))
+    else:
+        from harness.report import terminal
+
+        width = shutil.get_terminal_size((100, 24)).columns
+        print(terminal.render(run.record, judgement, width=width, color=sys.stdout.isatty()))
+    if not is_reproduced(run, judgement):
+        print(f"fleetgate: these are not the verdicts stored in {run.path}: another version judged, or the "
+              "folder was edited", file=sys.stderr)  # fmt: skip
+    return judgement.decision.exit_code
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from harness.store import load_run, promote
+
+    written = promote(load_run(arguments.run), arguments.to)
+    for path in written:
+        print(path)
+    print(f"{len(written)} baselines; review and commit them")
+    return 0
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from harness.spec import schema
+
+    print(json.dumps(schema(arguments.kind), indent=2))
+    return 0
+
+
+def _image_build(arguments: argparse.Namespace) -> int:
+    from harness.emulator import command
+
+    return command.build(suite=arguments.suite, mirror=arguments.mirror, out=_say)
+
+
+def _image_list(_: argparse.Namespace) -> int:
+    from harness.emulator import command
+
+    return command.show(out=_say)
+
+
+def _image_clean(_: argparse.Namespace) -> int:
+    from harness.emulator import command
+
+    return command.clean(out=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("fleetgate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
