@@ -9,7 +9,8 @@
     ├── DeviceError        the board failed (disk, read-only file system, reboot, missing sensor): DEVICE
     ├── SecurityError      host key, signature, path escape, oversized answer: SECURITY, never retried
     ├── ArtifactError      the model failed on the board (does not load, crashes, no memory): FAIL of the gate `crash`
-    └── RecordError        a run folder or baseline file cannot be read as what it claims to be
+    ├── RecordError        a run folder or baseline file cannot be read as what it claims to be
+    └── RunCancelled       the user or CI stopped the run: CANCELLED
 
 An exception says what happened and what to do next. A verdict is not an error.
 """
@@ -101,3 +102,9 @@ class RecordError(FleetgateError):
     """A run folder or a baseline file cannot be read as what it claims to be."""
 
     code = "record"
+
+
+class RunCancelled(FleetgateError):  # noqa: N818
+    """The user or CI stopped the run before this was done."""
+
+    code = "cancelled"

@@ -1,0 +1,222 @@
+"""The plan: every cell of devices x artifacts with its files hashed, its runtime chosen, its limits merged and allowed.
+
+Owns the join of farm and suites. Contacts no board; reads the files of suites only to hash them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from harness.device.runtime import requirement_of
+from harness.errors import Problem, RecordError, SpecError
+from harness.gate.tier import forbidden
+from harness.records.canonical import plan_sha256
+from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
+from harness.spec import check_scopes, effective_limits
+from harness.spec.model import Artifact, Device, Farm, Limit, Origin, Suite
+from harness.store.baseline import recorded_figures
+
+SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite"}
+
+
+@dataclass(frozen=True, slots=True)
+class CellFiles:
+    """Where the files of a cell lie on the controller; the plan itself names them only by hash."""
+
+    model: Path
+    data: Path
+    baseline: Path | None = None
+    reference: Path | None = None
+    reference_runtime: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A plan and, by cell key, the files that it speaks of."""
+
+    plan: Plan
+    files: Mapping[str, CellFiles] = field(default_factory=dict)
+
+    def devices(self) -> dict[str, Device]:
+        """Give the boards of the plan by name."""
+        return {device.name: device for device in self.plan.devices}
+
+    def builds(self, device: str) -> frozenset[tuple[str, str]]:
+        """List the (family, requirement) pairs that the plan needs on one board."""
+        return frozenset(
+            (cell.runtime, cell.build)
+            for cell in self.plan.cells
+            if cell.device == device and cell.runtime and not cell.skip_reason
+        )
+
+
+def build(farm: Farm, suites: Sequence[Suite], baselines: Path | None = None) -> Campaign:
+    """Plan every artifact of every suite on every board of the farm.
+
+    Args:
+        farm: the boards, already narrowed.
+        suites: distinct suites.
+        baselines: folder of committed baseline records, or None for none.
+
+    Raises:
+        SpecError: scopes that name nothing, limits that a tier forbids, two suites of one name, unreadable files.
+    """
+    problems = _duplicates(suites)
+    cells: list[PlannedCell] = []
+    files: dict[str, CellFiles] = {}
+    for suite in suites:
+        problems += check_scopes(suite, farm)
+        for artifact in suite.artifacts:
+            for device in farm.devices:
+                limits = effective_limits(suite, device) if applies(artifact, device) else ()
+                problems += check_limits(limits, device)
+                cell, paths = plan_cell(suite, artifact, device, limits=limits, baselines=baselines)
+                cells.append(cell)
+                files[cell.key] = paths
+    if problems:
+        raise SpecError(problems)
+    return Campaign(seal(Plan(farm.name, farm.file, farm.devices, tuple(cells))), files)
+
+
+def plan_cell(
+    suite: Suite,
+    artifact: Artifact,
+    device: Device,
+    *,
+    limits: tuple[Limit, ...],
+    baselines: Path | None = None,
+) -> tuple[PlannedCell, CellFiles]:
+    """Plan one artifact of a suite on one board.
+
+    Raises:
+        SpecError: a file cannot be read, at the artifact's position.
+    """
+    folder = Path(suite.file).parent
+    data = identify(Path(suite.workload.data), folder, artifact.origin)
+    reference = Path(suite.reference) if suite.reference else None
+    cell = PlannedCell(
+        key=f"{suite.name}::{artifact.name}[{device.name}]",
+        suite=suite.name,
+        suite_file=suite.file,
+        artifact=artifact.name,
+        device=device.name,
+        profile=device.profile,
+        tier=device.tier,
+        runtime=artifact.runtime,
+        build=runtime_build(artifact, device),
+        provider=artifact.provider,
+        threads=artifact.threads or device.threads,
+        workload=replace(suite.workload, data=data.name),
+        limits=limits,
+        model=identify(Path(artifact.file), folder, artifact.origin),
+        data=data,
+        baseline=identify(Path(artifact.baseline), folder, artifact.origin) if artifact.baseline else None,
+        reference=identify(reference, folder, artifact.origin) if reference else None,
+        skip_reason=""
+        if applies(artifact, device)
+        else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only",
+    )
+    cell = replace(cell, recorded=_recorded(cell, baselines))
+    paths = CellFiles(
+        model=Path(artifact.file),
+        data=Path(suite.workload.data),
+        baseline=Path(artifact.baseline) if artifact.baseline else None,
+        reference=reference,
+        reference_runtime=suite.reference_runtime or (runtime_of(reference) if reference else ""),
+    )
+    return cell, paths
+
+
+def check_limits(limits: Sequence[Limit], device: Device) -> list[Problem]:
+    """List the limits that the board's tier cannot decide, each with the alternative."""
+    problems = []
+    for limit in limits:
+        message = forbidden(limit, device)
+        if message:
+            origin = limit.origin
+            problems.append(Problem(origin.file, origin.line, origin.column, f"{device.name}: {message}"))
+    return problems
+
+
+def applies(artifact: Artifact, device: Device) -> bool:
+    """Tell whether the suite plans this artifact for this board."""
+    return not artifact.devices or not {device.name, *device.lineage}.isdisjoint(artifact.devices)
+
+
+def runtime_build(artifact: Artifact, device: Device) -> str:
+    """Choose the requirement that provides the runtime: the artifact's pin, else the board's, else the default."""
+    return requirement_of(artifact.runtime, artifact.build or device.runtimes.get(artifact.runtime, ""))
+
+
+def runtime_of(model: Path) -> str:
+    """Name the runtime family that takes a file of this suffix.
+
+    Raises:
+        SpecError: no family takes it.
+    """
+    family = SUFFIX_RUNTIMES.get(model.suffix.lower(), "")
+    if not family:
+        known = ", ".join(SUFFIX_RUNTIMES)
+        raise SpecError([Problem(str(model), 1, 1, f"no runtime is known for {model.suffix!r}", f"known: {known}")])
+    return family
+
+
+def narrow(campaign: Campaign, keys: Collection[str]) -> Campaign:
+    """Keep the cells of `keys` and the boards that they need."""
+    chosen = frozenset(keys)
+    cells = tuple(cell for cell in campaign.plan.cells if cell.key in chosen)
+    used = {cell.device for cell in cells}
+    devices = tuple(device for device in campaign.plan.devices if device.name in used)
+    plan = seal(replace(campaign.plan, cells=cells, devices=devices))
+    return Campaign(plan, {cell.key: campaign.files[cell.key] for cell in cells if cell.key in campaign.files})
+
+
+def seal(plan: Plan) -> Plan:
+    """Hash the plan into itself."""
+    return replace(plan, sha256=plan_sha256(plan))
+
+
+def identify(path: Path, folder: Path, origin: Origin) -> FileIdentity:
+    """Hash a file; its name is relative to the suite's folder.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    try:
+        state = path.stat()
+        digest = _sha256(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        problem = Problem(origin.file, origin.line, origin.column, f"cannot read {path.name}: {error.strerror}")
+        raise SpecError([problem]) from error
+    name = Path(os.path.relpath(path, folder.resolve())).as_posix()
+    return FileIdentity(name, digest, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _recorded(cell: PlannedCell, baselines: Path | None) -> tuple[RecordedFigure, ...]:
+    if baselines is None or cell.skip_reason:
+        return ()
+    try:
+        return recorded_figures(baselines, cell)
+    except RecordError as error:
+        raise SpecError([Problem(str(baselines), 1, 1, str(error))]) from error
+
+
+def _duplicates(suites: Sequence[Suite]) -> list[Problem]:
+    seen: dict[str, str] = {}
+    problems = []
+    for suite in suites:
+        first = seen.setdefault(suite.name, suite.file)
+        if first != suite.file:
+            problems.append(Problem(suite.file, 1, 1, f"suite {suite.name!r} is already the name of {first}"))
+    return problems

@@ -1,0 +1,173 @@
+"""A campaign under way in this process: its boards' lanes, its cells' futures, what became of each.
+
+Owns the way from a plan to records. Writes nothing itself: samples go through `keep`, records are asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.campaign.cell import Arrays, CellEvidence, CellWork, References, measure
+from harness.campaign.incident import incident_of
+from harness.campaign.plan import Campaign, CellFiles
+from harness.campaign.reference import CONTROLLER, ReferenceCache, compute, controller
+from harness.campaign.session import Wanted, wanted_by_limits
+from harness.emulator.cache import cache_folder
+from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.records.cell import CellRecord
+from harness.records.plan import PlannedCell
+from harness.records.run import DeviceRecord
+from harness.spec.model import Device
+
+if TYPE_CHECKING:
+    from harness.farm.boards import Boards, OpenBoard
+
+OPEN_DEADLINE_S = 1800.0
+"""Longest time to open a board: the first time an image may be built and runtimes fetched."""
+Keep = Callable[[str, Arrays], str]
+"""Stores the arrays of a cell and returns the sha256 of their file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of one cell, with its arrays still in memory and the board as it was met."""
+
+    record: CellRecord
+    arrays: Arrays
+    device: DeviceRecord
+
+
+class CampaignRun:
+    """The cells of some boards of a campaign, measured side by side."""
+
+    def __init__(self, campaign: Campaign, boards: Boards, *, holder: str, keep: Keep) -> None:
+        self._campaign = campaign
+        self._boards = boards
+        self._holder = holder
+        self._keep = keep
+        self._specs = campaign.devices()
+        self._cells: dict[str, Future[CellEvidence]] = {}
+        self._references: dict[str, Future[Arrays]] = {}
+        self._lock = threading.Lock()
+        self._cache = ReferenceCache(cache_folder() / "references")
+        self._engine: Engine | None = None
+
+    def start(self, devices: Collection[str], *, more: Collection[str], progress: Callable[[Progress], None]) -> None:
+        """Open the boards and queue their planned cells.
+
+        Args:
+            devices: the boards of this process; others are not touched.
+            more: those of them that stay open for cells of Python suites (`submit`).
+            progress: called from the boards' threads.
+        """
+        self._engine = Engine(progress)
+        for name in devices:
+            self._open(name, self._specs[name])
+        for cell in self._campaign.plan.cells:
+            if cell.device in devices and cell.key in self._campaign.files and not cell.skip_reason:
+                self.submit(cell, self._campaign.files[cell.key], wanted_by_limits(cell))
+        for name in devices:
+            if name not in more:
+                self._engine.finish(name)
+
+    def submit(self, cell: PlannedCell, files: CellFiles, wanted: Wanted) -> None:
+        """Queue a cell on its board."""
+        engine = self._running()
+        work = CellWork(cell, self._specs[cell.device], files, wanted)
+        references = self._reference(cell, files) if wanted.reference and files.reference else None
+
+        def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
+            evidence = measure(board, work, references, cancel)
+            if evidence.arrays:
+                digest = self._keep(cell.key, evidence.arrays)
+                evidence = replace(evidence, record=replace(evidence.record, samples_sha256=digest))
+            return JobResult(evidence, evidence.fatal)
+
+        title = f"{cell.suite}::{cell.artifact}"
+        self._cells[cell.key] = engine.submit(cell.device, Job(title, work.deadline_s, run))
+
+    def future(self, key: str) -> Future[CellEvidence] | None:
+        """Give the future of a queued cell, or None when it was not queued here."""
+        return self._cells.get(key)
+
+    def result(self, key: str, device: str) -> CellResult:
+        """Give what came of a cell whose future is done."""
+        try:
+            evidence = self._cells[key].result(timeout=0)
+        except Exception as error:  # noqa: BLE001  whatever ended the cell is recorded as its incident
+            evidence = CellEvidence(CellRecord(key, incidents=(incident_of(error),)))
+        return CellResult(evidence.record, evidence.arrays, self.device_record(device))
+
+    def device_record(self, name: str) -> DeviceRecord:
+        """Describe a board as it was met, or why it was not."""
+        spec = self._specs[name]
+        engine = self._running()
+        board = engine.board(name)
+        if board is not None:
+            return board.record
+        lost = engine.lost(name)
+        incidents = (incident_of(lost),) if lost is not None else ()
+        return DeviceRecord(name, spec.profile, spec.tier, None, "", incidents=incidents)
+
+    def cancel(self) -> None:
+        """Cut every link; unfinished cells become CANCELLED."""
+        if self._engine is not None:
+            self._engine.cancel()
+
+    def close(self) -> None:
+        """Release every board."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def _open(self, name: str, spec: Device) -> None:
+        builds = self._campaign.builds(name) or frozenset(spec.runtimes.items())
+
+        def opener(cancel: threading.Event, tell: Callable[[str], None]) -> AbstractContextManager[OpenBoard]:
+            return self._boards.open(spec, builds=builds, holder=self._holder, progress=tell, cancel=cancel)
+
+        self._running().open_lane(name, opener, open_deadline_s=OPEN_DEADLINE_S)
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("the campaign was not started")
+        return self._engine
+
+    def _reference(self, cell: PlannedCell, files: CellFiles) -> References:
+        """Start computing the reference unless it is known; the cell waits for it when its own sessions are done."""
+        path = self._cache.path(cell, files)
+        with self._lock:
+            if path.name not in self._references:
+                self._references[path.name] = self._compute(cell, files)
+            future = self._references[path.name]
+        return lambda: future.result(timeout=OPEN_DEADLINE_S)
+
+    def _compute(self, cell: PlannedCell, files: CellFiles) -> Future[Arrays]:
+        path = self._cache.path(cell, files)
+        known = self._cache.read(path)
+        if known is not None:
+            future: Future[Arrays] = Future()
+            future.set_result(known)
+            return future
+        engine = self._running()
+        if not engine.has_lane(CONTROLLER):
+            root = cache_folder() / "controller"
+            engine.open_lane(
+                CONTROLLER,
+                lambda cancel, _tell: controller(self._boards, root, cancel),
+                open_deadline_s=OPEN_DEADLINE_S,
+            )
+
+        def run(board: OpenBoard, _cancel: threading.Event) -> JobResult:
+            outputs: Mapping[str, object] | None = self._cache.read(path)
+            if outputs is None:
+                outputs = compute(board, cell, files)
+                self._cache.write(path, outputs)
+            return JobResult(outputs)
+
+        title = f"reference of {cell.suite}"
+        return engine.submit(CONTROLLER, Job(title, cell.workload.deadline_s + 900.0, run))

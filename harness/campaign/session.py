@@ -1,0 +1,98 @@
+"""Which sessions a cell needs, and in which order: only what is asked of it, baseline and candidate alternating.
+
+Owns the choice of sessions. The unit of evidence is the fresh process; how many of each kind is set here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.records.cell import Role, SessionKind
+from harness.records.plan import PlannedCell
+from harness.spec.metric import METRICS
+from harness.spec.model import Device, LimitKind, Tier
+
+MODELLED = "modelled"
+TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, Tier.REPLAYED: 0}
+MEMORY_SESSIONS = {Tier.HARDWARE: 3, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 2, Tier.REPLAYED: 0}
+MEMORY_REPEAT = 20
+"""Inferences of a memory session: the peak stands after a few, and none of them is timed."""
+ENERGY_WINDOW_S = 10.0
+"""Source: MLPerf Tiny's energy rule, at least 10 s under load."""
+ENERGY_IDLE_S = 5.0
+_ORDER = (SessionKind.ACCURACY, SessionKind.MEMORY, SessionKind.TIMING, SessionKind.ENERGY)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a cell: its metrics, those that the baseline must have too, and whether the reference counts."""
+
+    metrics: frozenset[str]
+    paired: frozenset[str]
+    reference: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSession:
+    """One fresh process: what it measures and which file it runs."""
+
+    kind: SessionKind
+    role: Role
+
+
+def wanted_by_limits(cell: PlannedCell) -> Wanted:
+    """Read from the limits of a cell what must be measured to judge them."""
+    return Wanted(
+        metrics=frozenset(limit.metric for limit in cell.limits),
+        paired=frozenset(limit.metric for limit in cell.limits if limit.kind is LimitKind.REGRESS),
+        reference=any(limit.kind is LimitKind.DROP or METRICS[limit.metric].against_reference for limit in cell.limits),
+    )
+
+
+def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[PlannedSession, ...]:
+    """Order the sessions of a cell.
+
+    An accuracy session is always among them: it is the evidence that the artifact loads and runs on real data, and its
+    outputs are what timed ones are checked against. Pairs of baseline and candidate stand side by side; which goes
+    first is a coin whose seed is the cell's key and files, so that the order is fair, recorded, and the same again.
+    """
+    kinds = {SessionKind.ACCURACY} | _kinds(wanted.metrics, device)
+    paired = _kinds(wanted.paired, device) if cell.baseline else set()
+    coin = random.Random(f"{cell.key} {cell.model.sha256} {cell.data.sha256}")  # noqa: S311  fairness, not secrecy
+    sessions: list[PlannedSession] = []
+    for kind in _ORDER:
+        for _ in range(count_of(kind, device) if kind in kinds else 0):
+            roles = [Role.BASELINE, Role.CANDIDATE] if kind in paired else [Role.CANDIDATE]
+            coin.shuffle(roles)
+            sessions += [PlannedSession(kind, role) for role in roles]
+    return tuple(sessions)
+
+
+def count_of(kind: SessionKind, device: Device) -> int:
+    """Say how many sessions per arm this kind takes on this board."""
+    if kind is SessionKind.ACCURACY:
+        return 1
+    if kind is SessionKind.MEMORY:
+        return MEMORY_SESSIONS[device.tier]
+    return device.sessions or TIMED_SESSIONS[device.tier]
+
+
+def counts_work(wanted: Wanted, device: Device) -> bool:
+    """Tell whether a timed session must count instructions (reading the counter costs a little time)."""
+    return any(metric == "work.instructions" or _is_modelled(metric, device) for metric in wanted.metrics)
+
+
+def _kinds(metrics: Iterable[str], device: Device) -> set[SessionKind]:
+    kinds: set[SessionKind] = set()
+    for metric in metrics:
+        if _is_modelled(metric, device):
+            kinds.add(SessionKind.TIMING)
+        elif METRICS[metric].needs:
+            kinds.add(SessionKind(METRICS[metric].needs))
+    return kinds
+
+
+def _is_modelled(metric: str, device: Device) -> bool:
+    return METRICS[metric].modelled and device.power is not None and device.power.kind == MODELLED

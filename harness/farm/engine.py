@@ -1,0 +1,250 @@
+"""The concurrent engine: one thread per board, a queue of jobs each, a clock over all of them.
+
+Owns threads, deadlines and cancellation. Knows nothing of models, plans or verdicts: a job is a function of the open
+board, and what it returns is handed on. An error of a board ends that board's lane and nobody else's.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import FleetgateError, InfraError, RunCancelled
+from harness.farm.boards import OpenBoard
+
+GRACE_S = 10.0
+"""How long a lane whose link was cut may take to notice before its thread is given up."""
+TICK_S = 0.5
+
+Opener = Callable[[threading.Event, Callable[[str], None]], AbstractContextManager[OpenBoard]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job brought; `fatal` says that the board is lost and its other jobs must not be tried."""
+
+    value: object
+    fatal: FleetgateError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work on one board; `title` is what progress shows."""
+
+    title: str
+    deadline_s: float
+    run: Callable[[OpenBoard, threading.Event], JobResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where one board is: `phase` is opening, measuring, done or lost."""
+
+    device: str
+    phase: str
+    text: str
+    done: int
+    total: int
+
+
+class _Lane:
+    """The thread of one board and what waits for it."""
+
+    def __init__(self, device: str, opener: Opener, open_deadline_s: float, tell: Callable[[Progress], None]) -> None:
+        self.device = device
+        self.cancel = threading.Event()
+        self.board: OpenBoard | None = None
+        self.lost: FleetgateError | None = None
+        self._opener = opener
+        self._open_deadline_s = open_deadline_s
+        self._tell = tell
+        self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
+        self._futures: list[Future[Any]] = []
+        self._state = threading.RLock()
+        self._deadline = float("inf")
+        self._step = ""
+        self._expired = ""
+        self._ended = False
+        self._done = 0
+        self.thread = threading.Thread(target=self._main, name=f"board-{device}", daemon=True)
+
+    def submit(self, job: Job) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._state:
+            self._futures.append(future)
+            if self._ended:
+                future.set_exception(self.lost or InfraError(f"{self.device} is already closed", code="closed"))
+            else:
+                self._jobs.put((job, future))
+        return future
+
+    def finish(self) -> None:
+        """Say that no job will follow: the board is released after the last one."""
+        self._jobs.put(None)
+
+    def check(self, now: float) -> None:
+        """Cut the link when the step is late; give the thread up when even that does not end it."""
+        with self._state:
+            if self._ended or now < self._deadline:
+                return
+            late = bool(self._expired)
+            self._expired = self._expired or f"{self._step} took longer than its deadline"
+            self._deadline = now + GRACE_S
+        self.cancel.set()
+        if late:
+            self._end(InfraError(f"{self.device}: {self._expired}", code="deadline"))
+
+    def stop(self) -> None:
+        """Cancel what runs and what waits."""
+        with self._state:
+            self._deadline = min(self._deadline, time.monotonic() + GRACE_S)
+            self._expired = self._expired or "cancelled"
+        self.cancel.set()
+        self.finish()
+
+    def _main(self) -> None:
+        error: FleetgateError | None = None
+        try:
+            self._begin("opening the board", self._open_deadline_s)
+            self._say("opening", "opening")
+            with self._opener(self.cancel, lambda text: self._say("opening", text)) as board:
+                self.board = board
+                error = self._work(board)
+        except FleetgateError as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001  the thread's edge: nothing may vanish with the thread
+            error = InfraError(f"{self.device}: {type(caught).__name__}: {caught}", code="harness")
+            error.__cause__ = caught
+        self._end(error)
+
+    def _work(self, board: OpenBoard) -> FleetgateError | None:
+        self._begin("waiting for work", float("inf"))
+        while (entry := self._jobs.get()) is not None and not self._ended:
+            job, future = entry
+            if self.cancel.is_set():
+                future.set_exception(self._reason(RunCancelled("the run was cancelled")))
+                continue
+            self._begin(job.title, job.deadline_s)
+            self._say("measuring", job.title)
+            fatal = self._run(job, future, board)
+            self._done += 1
+            if fatal is not None:
+                return self._reason(fatal)
+            self._begin("waiting for work", float("inf"))
+        self._begin("closing the board", 60.0)
+        return None
+
+    def _run(self, job: Job, future: Future[Any], board: OpenBoard) -> FleetgateError | None:
+        try:
+            result = job.run(board, self.cancel)
+        except FleetgateError as error:
+            self._settle(future, error=self._reason(error))
+            return error
+        except Exception as error:  # noqa: BLE001  the thread's edge
+            self._settle(future, error=error)
+            return None
+        self._settle(future, value=result.value)
+        return result.fatal
+
+    def _settle(self, future: Future[Any], *, value: object = None, error: BaseException | None = None) -> None:
+        with self._state:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+    def _reason(self, error: FleetgateError) -> FleetgateError:
+        """Name the true cause of an error that cutting the link provoked."""
+        if not self._expired:
+            return error
+        if self._expired == "cancelled":
+            return RunCancelled("the run was cancelled")
+        return InfraError(f"{self.device}: {self._expired}", code="deadline")
+
+    def _end(self, error: FleetgateError | None) -> None:
+        with self._state:
+            if self._ended:
+                return
+            self._ended = True
+            self.lost = self._reason(error) if error is not None else None
+            closed = InfraError(f"{self.device} was closed before this was done", code="closed")
+            rest = self.lost or self._reason(closed)
+            for future in self._futures:
+                self._settle(future, error=rest)
+        self._say("lost" if self.lost else "done", str(self.lost) if self.lost else "done")
+
+    def _begin(self, step: str, seconds: float) -> None:
+        with self._state:
+            if not self._expired:
+                self._step = step
+                self._deadline = time.monotonic() + seconds
+
+    def _say(self, phase: str, text: str) -> None:
+        self._tell(Progress(self.device, phase, text, self._done, len(self._futures)))
+
+
+class Engine:
+    """All lanes of this process."""
+
+    def __init__(self, progress: Callable[[Progress], None]) -> None:
+        self._progress = progress
+        self._lanes: dict[str, _Lane] = {}
+        self._closed = threading.Event()
+        self._clock = threading.Thread(target=self._watch, name="board-clock", daemon=True)
+        self._clock.start()
+
+    def open_lane(self, device: str, opener: Opener, *, open_deadline_s: float) -> None:
+        """Start the thread of one board; `opener` is called on it with the lane's cancel event and progress."""
+        lane = _Lane(device, opener, open_deadline_s, self._progress)
+        self._lanes[device] = lane
+        lane.thread.start()
+
+    def has_lane(self, device: str) -> bool:
+        """Tell whether the board has a thread here."""
+        return device in self._lanes
+
+    def submit(self, device: str, job: Job) -> Future[Any]:
+        """Queue a job; the future holds the job's value, or the FleetgateError that lost the board."""
+        return self._lanes[device].submit(job)
+
+    def finish(self, device: str) -> None:
+        """Release the board after its last queued job."""
+        self._lanes[device].finish()
+
+    def board(self, device: str) -> OpenBoard | None:
+        """Return the open board, or None when it was never open."""
+        lane = self._lanes.get(device)
+        return lane.board if lane else None
+
+    def lost(self, device: str) -> FleetgateError | None:
+        """Return why the lane ended early, or None."""
+        lane = self._lanes.get(device)
+        return lane.lost if lane else None
+
+    def cancel(self) -> None:
+        """Cut every link; what waits ends as RunCancelled."""
+        for lane in self._lanes.values():
+            lane.stop()
+
+    def close(self) -> None:
+        """Release every board and wait until it is released, at most until the step's deadline."""
+        for lane in self._lanes.values():
+            lane.finish()
+        for lane in self._lanes.values():
+            while lane.thread.is_alive() and not (lane.cancel.is_set() and lane._ended):
+                lane.thread.join(timeout=TICK_S)
+        self._closed.set()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(TICK_S):
+            now = time.monotonic()
+            for lane in tuple(self._lanes.values()):
+                lane.check(now)

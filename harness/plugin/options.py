@@ -1,0 +1,114 @@
+"""What the command line asks for: the farm and the places of records."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from harness.errors import SpecError
+from harness.spec.model import Farm
+
+_FARM = pytest.StashKey[Farm]()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The `--gate-*` options, their paths absolute."""
+
+    devices: str
+    runs: Path
+    report: Path
+    baselines: Path
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Options:
+        """Read them from pytest's configuration."""
+        folder = config.invocation_params.dir
+        runs = folder / cast(Path, config.getoption("fleetgate_runs"))
+        report = cast("Path | None", config.getoption("fleetgate_report"))
+        return cls(
+            devices=cast(str, config.getoption("fleetgate_devices")),
+            runs=runs,
+            report=folder / report if report else runs.parent / "latest.html",
+            baselines=folder / cast(Path, config.getoption("fleetgate_baselines")),
+        )
+
+
+def read_farm(config: pytest.Config) -> Farm:
+    """Read the farm of `--devices`, once per process.
+
+    Raises:
+        pytest.UsageError: everything that is wrong in it, as file:line:column.
+    """
+    farm = config.stash.get(_FARM, None)
+    if farm is None:
+        farm = config.stash.setdefault(_FARM, _load_farm(config))
+    return farm
+
+
+def keep_farm(config: pytest.Config, farm: Farm) -> None:
+    """Keep a farm that came from the controller."""
+    config.stash[_FARM] = farm
+
+
+def usage_error(error: SpecError) -> pytest.UsageError:
+    """Turn problems of what was asked into pytest's own kind: exit code 4, no traceback, one line each."""
+    return pytest.UsageError(*(str(problem) for problem in error.problems))
+
+
+def command_line(config: pytest.Config) -> tuple[str, ...]:
+    """Give the command that started this run, as a person would type it."""
+    return ("pytest", *(str(argument) for argument in config.invocation_params.args))
+
+
+def reproduce(config: pytest.Config, nodeid: str) -> str:
+    """Give the command that measures one item again."""
+    import shlex
+
+    return shlex.join(["pytest", f"--devices={config.getoption('fleetgate_devices')}", nodeid])
+
+
+def _load_farm(config: pytest.Config) -> Farm:
+    from harness.spec import load_farm
+
+    file, _, select = cast(str, config.getoption("fleetgate_devices")).partition("::")
+    sessions = cast(int, config.getoption("fleetgate_sessions"))
+    if sessions < 0:
+        raise pytest.UsageError(f"--gate-sessions={sessions}: give a number of sessions above 0")
+    profiles = cast("list[Path]", config.getoption("fleetgate_profiles"))
+    try:
+        farm = load_farm(Path(file), select=select, profile_dirs=profiles)
+    except SpecError as error:
+        raise usage_error(error) from None
+    if not sessions:
+        return farm
+    return replace(farm, devices=tuple(replace(device, sessions=sessions) for device in farm.devices))
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Tell whether this process is a worker of xdist."""
+    return hasattr(config, "workerinput")
+
+
+def is_distributing(config: pytest.Config) -> bool:
+    """Tell whether this process hands its items to workers of xdist."""
+    if is_worker(config) or config.getoption("collectonly") or not config.pluginmanager.hasplugin("xdist"):
+        return False
+    return config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
+
+
+def holder() -> str:
+    """Name this process for whoever finds a board leased."""
+    import getpass
+    import os
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()} pid {os.getpid()} ({Path(sys.argv[0]).name})"

@@ -1,0 +1,44 @@
+"""Wiring: which parts of the plugin live in which process."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plugin.deciding import Deciding
+from harness.plugin.link import Controller, WorkerLink
+from harness.plugin.measuring import Measuring
+from harness.plugin.options import Options, is_distributing, is_worker, keep_farm, read_farm
+
+
+def activate(config: pytest.Config) -> None:
+    """Register what this process needs.
+
+    One process does everything without xdist. With it the controller decides and workers measure.
+
+    Raises:
+        pytest.UsageError: the farm is not as it must be, or options contradict each other.
+    """
+    manager = config.pluginmanager
+    options = Options.of(config)
+    if is_worker(config):
+        link = WorkerLink.of(config)
+        keep_farm(config, link.farm)
+        _register_measuring(config, Measuring(config, options, link))
+        return
+    farm = read_farm(config)
+    deciding = Deciding(config, options, farm)
+    manager.register(deciding, "fleetgate-deciding")
+    if is_distributing(config):
+        from harness.plugin.scheduler import Distribution
+
+        manager.register(Distribution(config, deciding, Controller(farm)), "fleetgate-distribution")
+    else:
+        _register_measuring(config, Measuring(config, options, deciding))
+
+
+def _register_measuring(config: pytest.Config, measuring: Measuring) -> None:
+    from harness.plugin import collect, fixtures
+
+    config.stash[collect.MEASURING_KEY] = measuring
+    for name, part in (("measuring", measuring), ("collect", collect), ("fixtures", fixtures)):
+        config.pluginmanager.register(part, f"fleetgate-{name}")

@@ -1,0 +1,131 @@
+"""What the terminal shows before the verdicts: header, matrix, and the boards' progress while items wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.records.plan import Plan, PlannedCell
+from harness.spec.model import Farm
+
+if TYPE_CHECKING:
+    from harness.farm.engine import Progress
+
+QUIET_S = 30.0
+"""Without a terminal, a board that only moves on says so this often; a change of phase is said at once."""
+REDRAW_S = 0.5
+NAMED_BOARDS = 6
+
+
+def header_lines(farm: Farm) -> list[str]:
+    """Say which boards of which tier are measured."""
+    tiers = Counter(device.tier.value for device in farm.devices)
+    counts = ", ".join(f"{count} {tier}" for tier, count in sorted(tiers.items()))
+    names = ", ".join(device.name for device in farm.devices[:NAMED_BOARDS])
+    more = f" and {len(farm.devices) - NAMED_BOARDS} more" if len(farm.devices) > NAMED_BOARDS else ""
+    return [f"fleetgate: farm {farm.name} ({farm.file}): {names}{more} ({counts})"]
+
+
+def collection_lines(plan: Plan, *, whole: bool) -> list[str]:
+    """Show the size of the plan and, for `--co`, the matrix of its cells."""
+    cells = [cell for cell in plan.cells if not cell.skip_reason]
+    gates = sum(len(cell.limits) + 1 for cell in cells)
+    lines = [
+        f"fleetgate: plan {plan.sha256[:12]}: {len(cells)} cells, {gates} gates on {len(plan.devices)} boards"
+        + (f", {len(plan.cells) - len(cells)} cells skipped by the plan" if len(cells) < len(plan.cells) else "")
+    ]
+    return lines + _matrix(plan) if whole else lines
+
+
+def _matrix(plan: Plan) -> list[str]:
+    """Draw artifacts by boards; an entry is the number of gates, `-` what the plan skips."""
+    boards = [device.name for device in plan.devices]
+    rows: dict[str, dict[str, str]] = {}
+    for cell in plan.cells:
+        rows.setdefault(f"{cell.suite}::{cell.artifact}", {})[cell.device] = _entry(cell)
+    first = max([len(name) for name in rows] + [len("gates per cell")])
+    lines = ["  ".join(["gates per cell".ljust(first), *boards])]
+    for name, row in rows.items():
+        lines.append("  ".join([name.ljust(first), *(row.get(board, "").center(len(board)) for board in boards)]))
+    tiers = [f"{device.name} {device.profile} {device.tier.value}" for device in plan.devices]
+    return [line.rstrip() for line in (*lines, "boards: " + "; ".join(tiers))]
+
+
+def _entry(cell: PlannedCell) -> str:
+    return "-" if cell.skip_reason else str(len(cell.limits) + 1)
+
+
+class Status:
+    """Where every board is: one line redrawn on a terminal, a line per change elsewhere.
+
+    `take` may be called from any thread; `tick` and `end` are the main thread's (the progress thread's under xdist).
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._news: list[Progress] = []
+        self._boards: dict[str, Progress] = {}
+        self._said: dict[str, tuple[str, float]] = {}
+        self._drawn_at = 0.0
+        self._width = 0
+
+    def take(self, progress: Progress) -> None:
+        """Keep the news of a board."""
+        with self._lock:
+            self._news.append(progress)
+            self._boards[progress.device] = progress
+
+    def tick(self) -> None:
+        """Show what is new, if it is time."""
+        reporter = self._reporter()
+        if reporter is None or self._config.get_verbosity() < 0:
+            return
+        if reporter.isatty:
+            self._redraw(reporter)
+        else:
+            self._list(reporter)
+
+    def end(self) -> None:
+        """Show the last news and clear the line."""
+        reporter = self._reporter()
+        if reporter is None or self._config.get_verbosity() < 0:
+            return
+        if reporter.isatty and self._width:
+            reporter.rewrite(" " * self._width)
+            reporter.rewrite("")
+        elif not reporter.isatty:
+            self._list(reporter)
+
+    def _reporter(self) -> pytest.TerminalReporter | None:
+        found: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
+        return found
+
+    def _redraw(self, reporter: pytest.TerminalReporter) -> None:
+        now = time.monotonic()
+        if now - self._drawn_at < REDRAW_S:
+            return
+        self._drawn_at = now
+        with self._lock:
+            self._news.clear()
+            boards = list(self._boards.values())
+        line = " | ".join(f"{board.device} {board.done}/{board.total} {board.text}" for board in boards)
+        line = line[: reporter._tw.fullwidth - 1]
+        reporter.rewrite(line.ljust(self._width))
+        self._width = len(line)
+
+    def _list(self, reporter: pytest.TerminalReporter) -> None:
+        with self._lock:
+            news, self._news = self._news, []
+        now = time.monotonic()
+        for item in news:
+            phase, at = self._said.get(item.device, ("", 0.0))
+            if item.phase == phase and now - at < QUIET_S:
+                continue
+            self._said[item.device] = (item.phase, now)
+            reporter.ensure_newline()
+            reporter.write_line(f"fleetgate: {item.device}: {item.done}/{item.total} {item.text}")

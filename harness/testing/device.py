@@ -1,0 +1,265 @@
+"""Boards without hardware: a farm whose models are small text files that say how they behave.
+
+`FakeBoards` answers `pytest_fleetgate_boards`. A fake model is a JSON file (`write_model`): the figures of its
+sessions, or the way it fails. A board's own faults are scripted by name (`BoardScript`). Deterministic, instant, honest
+about shapes: what comes back passes the same checks as a real board's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.agent.message import SessionReply, SessionRequest
+from harness.errors import DeviceError, FleetgateError, InfraError, LeaseBusy, LinkLost, SecurityError
+from harness.records.cell import Incident
+from harness.records.run import DeviceRecord, Facts
+from harness.spec.model import Device, Origin, Tier
+
+Array = npt.NDArray[np.generic]
+
+FAULTS: dict[str, type[FleetgateError]] = {
+    "infra": InfraError,
+    "busy": LeaseBusy,
+    "link": LinkLost,
+    "device": DeviceError,
+    "security": SecurityError,
+}
+CLASSES = 10
+_NOWHERE = Origin("fake", 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeModel:
+    """How a fake model behaves on every board."""
+
+    latency_s: float = 1e-3
+    instructions: int = 1_000_000
+    peak_bytes: int = 40 * 2**20
+    wrong: int = 0
+    """So many samples, from the first, get a wrong class."""
+    error: str = ""
+    """A code of `SessionReply.error`: load, crash, memory, timeout, input."""
+    errors: int = 1_000_000
+    """So many sessions fail; later ones work."""
+    seed: int = 0
+    """Makes two files of equal behaviour different files."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardScript:
+    """What goes wrong on one board."""
+
+    open_fault: str = ""
+    """A key of `FAULTS`: the board cannot be opened."""
+    fault: str = ""
+    """A key of `FAULTS`, raised by the session number `after` and all later ones."""
+    after: int = 0
+    session_s: float = 0.0
+    """How long a session takes."""
+    hang: bool = False
+    """Sessions never end, until the link is cut."""
+    kill_process: bool = False
+    """The session number `after` kills this process, as a crash of the worker does."""
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSeen:
+    """What one session brought."""
+
+    reply: SessionReply
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRuntime:
+    """A runtime that is always there."""
+
+    id: str
+
+
+def write_model(path: Path, model: FakeModel = FakeModel()) -> Path:
+    """Write a fake model file."""
+    path.write_text(json.dumps(asdict(model)), encoding="utf-8")
+    return path
+
+
+def write_data(path: Path, samples: int = 200) -> Path:
+    """Write evaluation data: `x` float32 (samples, 4) and labels `y` int64 (samples,)."""
+    labels = np.arange(samples, dtype=np.int64) % CLASSES
+    np.savez(path, x=np.zeros((samples, 4), np.float32), y=labels)
+    return path
+
+
+class FakeBoard:
+    """One open fake board."""
+
+    def __init__(self, spec: Device, script: BoardScript, cancel: threading.Event) -> None:
+        self.spec = spec
+        self._script = script
+        self._cancel = cancel
+        self._files: dict[str, Path] = {}
+        self._sessions = 0
+        self._failed: dict[str, int] = {}
+
+    @property
+    def record(self) -> DeviceRecord:
+        """The board as it was met."""
+        facts = Facts("aarch64", f"Fake {self.spec.name}", 4, (), 2**30, "6.1.0", "glibc 2.36", "3.11.2", "cp311")
+        incidents: tuple[Incident, ...] = ()
+        return DeviceRecord(self.spec.name, self.spec.profile, self.spec.tier, facts, "fake", incidents=incidents)
+
+    def deploy(self, path: Path) -> str:
+        """Remember a file by its hash."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self._files[digest] = path
+        return digest
+
+    def ensure_runtime(self, family: str, build: str) -> FakeRuntime:
+        """Name the environment of a runtime."""
+        return FakeRuntime(hashlib.sha256(f"{family} {build}".encode()).hexdigest())
+
+    def measure(self, request: SessionRequest) -> FakeSeen:
+        """Play one session."""
+        self._suffer()
+        model = FakeModel(**json.loads(self._files[request.model].read_text(encoding="utf-8")))
+        failed = self._failed.get(request.model, 0)
+        if model.error and failed < model.errors:
+            self._failed[request.model] = failed + 1
+            error = {"code": model.error, "message": f"the fake model fails: {model.error}"}
+            return FakeSeen(self._reply(request, {}, error))
+        labels = np.load(self._files[request.data], allow_pickle=False)["y"]
+        arrays, scalars = _PLAYS[request.kind](model, request, labels, self._sessions)
+        return FakeSeen(self._reply(request, scalars, None), arrays)
+
+    def _suffer(self) -> None:
+        script, number = self._script, self._sessions
+        self._sessions += 1
+        if script.kill_process and number >= script.after:
+            os._exit(9)
+        if script.hang:
+            self._cancel.wait()
+        elif script.session_s:
+            self._cancel.wait(script.session_s)
+        if self._cancel.is_set():
+            raise LinkLost(f"{self.spec.name}: the link was cut")
+        if script.fault and number >= script.after:
+            raise FAULTS[script.fault](f"{self.spec.name}: scripted {script.fault} fault in session {number}")
+
+    def _reply(self, request: SessionRequest, scalars: dict[str, float], error: dict[str, str] | None) -> SessionReply:
+        return SessionReply(
+            nonce=request.nonce,
+            wait_status=0 if error is None else 1,
+            sha256="",
+            end=True,
+            error=error,
+            scalars=scalars,
+            runtime_version="1.0-fake",
+            provider=request.provider or "cpu",
+            threads=request.threads,
+            python="3.11.2",
+            numpy="1.26.4",
+            model_sha256=request.model,
+            cores=[3],
+        )
+
+
+class FakeBoards:
+    """A farm of fake boards; boards without a script are sound."""
+
+    def __init__(self, scripts: Mapping[str, BoardScript] | None = None) -> None:
+        self._scripts = dict(scripts or {})
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        spec: Device,
+        *,
+        builds: Collection[tuple[str, str]],
+        holder: str,
+        progress: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> Iterator[FakeBoard]:
+        """Open a board, or fail as its script says."""
+        script = self._scripts.get(spec.name, BoardScript())
+        progress(f"fake board for {holder}, {len(builds)} runtimes")
+        if script.open_fault:
+            raise FAULTS[script.open_fault](f"{spec.name}: scripted {script.open_fault} fault")
+        yield FakeBoard(spec, script, cancel)
+
+    @contextlib.contextmanager
+    def open_local(self, root: Path, *, progress: Callable[[str], None]) -> Iterator[FakeBoard]:
+        """Open the controller."""
+        progress(f"fake controller in {root.name}")
+        origin = Device("controller", "host", ("host",), Tier.HARDWARE, _NOWHERE)
+        yield FakeBoard(origin, BoardScript(), threading.Event())
+
+
+def _outputs(model: FakeModel, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Give class scores, shape (n, 10): right but for the first `wrong` samples."""
+    classes = labels.copy()
+    classes[: model.wrong] = (classes[: model.wrong] + 1) % CLASSES
+    return (np.eye(CLASSES, dtype=np.float32)[classes] * 4.0).astype(np.float32)
+
+
+def _jitter(request: SessionRequest, number: int, size: int) -> npt.NDArray[np.float64]:
+    """Give a reproducible scatter of 0.1 % around 1, other in every session."""
+    seed = zlib.crc32(f"{request.model} {request.kind} {number}".encode())
+    return 1.0 + np.random.default_rng(seed).normal(0.0, 1e-3, size)
+
+
+def _play_timing(
+    model: FakeModel, request: SessionRequest, labels: npt.NDArray[np.int64], number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    latency_s = model.latency_s * _jitter(request, number, request.repeat)
+    arrays: dict[str, Array] = {"latency_s": latency_s, "timed_output": _outputs(model, labels)[0]}
+    if request.count_work:
+        arrays["instructions"] = np.full(request.repeat, model.instructions, np.int64)
+    scalars = {"load_s": 0.01, "first_s": model.latency_s * 3, "clock_resolution_s": 1e-9}
+    return arrays, {**scalars, "warmup_count": float(request.warmup)}
+
+
+def _play_memory(
+    model: FakeModel, request: SessionRequest, _labels: npt.NDArray[np.int64], number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    peak = float(model.peak_bytes + 4096 * (number % 2))
+    start = 30.0 * 2**20
+    scalars = {"rss_start_bytes": start, "hwm_load_bytes": peak, "hwm_bytes": peak, "pss_bytes": peak}
+    return {}, {**scalars, "repeat_count": float(request.repeat)}
+
+
+def _play_accuracy(
+    model: FakeModel, _request: SessionRequest, labels: npt.NDArray[np.int64], _number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    return {"output_0": _outputs(model, labels)}, {"sample_count": float(labels.size)}
+
+
+def _play_energy(
+    model: FakeModel, request: SessionRequest, _labels: npt.NDArray[np.int64], number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    begin, end = request.idle_s, request.idle_s + request.window_s
+    times = np.arange(0.0, end + request.idle_s, 0.02)
+    watts = np.where((times >= begin) & (times < end), 3.0, 1.0) * _jitter(request, number, times.size)
+    scalars = {
+        "window_start_s": begin,
+        "window_end_s": end,
+        "inference_count": request.window_s / model.latency_s,
+        "idle_before_start_s": 0.0,
+        "idle_before_end_s": begin,
+        "idle_after_start_s": end,
+        "idle_after_end_s": end + request.idle_s,
+    }
+    return {"power_t_s": times, "power_w": watts}, scalars
+
+
+_PLAYS = {"timing": _play_timing, "memory": _play_memory, "accuracy": _play_accuracy, "energy": _play_energy}
