@@ -15,11 +15,10 @@ from harness.spec.validate import Refusal, suggest
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A profile file or a device entry as written, with its place."""
+    """A profile file or a device entry as written, and the file it stands in."""
 
     form: BoardForm
     document: Document
-    where: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,10 @@ def load_farm(path: Path, *, select: str = "", profile_dirs: Sequence[Path] = ()
     if document is not None:
         _check_gates(document, problems)
         _check_unique(document, problems)
-    if document is not None and form is not None:
-        for index, device in enumerate(form.devices):
-            resolved = _resolve(device, index, document, shelf, problems)
-            devices += [resolved] if resolved is not None else []
+        profiles = _read_profiles(document, shelf, problems)
+        for index, device in enumerate(form.devices if form is not None else ()):
+            profile = profiles.get(device.profile)
+            devices += [_resolve(device, index, document, profile, problems)] if profile is not None else []
     validate.finish(problems)
     assert form is not None
     scopes = dict.fromkeys([device.name for device in devices] + shelf.names())
@@ -140,44 +140,52 @@ def _check_unique(document: Document, problems: list[Problem]) -> None:
         first.setdefault(node.text, node.line)
 
 
-def _resolve(
-    form: DeviceForm, index: int, document: Document, shelf: ProfileShelf, problems: list[Problem]
-) -> Device | None:
-    where = ("devices", index)
+def _read_profiles(document: Document, shelf: ProfileShelf, problems: list[Problem]) -> dict[str, Profile | None]:
+    """Read the profiles that the devices name, and check each device against its own, whatever else is wrong in it."""
+    devices = document.find(["devices"])
+    profiles: dict[str, Profile | None] = {}
+    for index in range(len(devices.items) if isinstance(devices, Items) else 0):
+        where: Location = ("devices", index)
+        profile, name = document.text([*where, "profile"]), document.text([*where, "name"])
+        if profile and not shelf.has(profile):
+            said = f"unknown profile {quoted(profile)}"
+            node = document.find([*where, "profile"])
+            problems.append(document.problem(node, said, suggest(profile, shelf.names())))
+        elif profile and profile not in profiles:
+            profiles[profile] = shelf.resolve(profile, problems)
+        resolved = profiles.get(profile)
+        if resolved is not None:
+            _check_link(resolved, document, where, problems)
+        if name != profile and shelf.has(name):
+            said = f"{quoted(name)} is the name of another profile: a suite's scope could mean either"
+            problems.append(document.problem(document.find([*where, "name"]), said, "rename the device"))
+    return profiles
+
+
+def _resolve(form: DeviceForm, index: int, document: Document, profile: Profile, problems: list[Problem]) -> Device:
+    where: Location = ("devices", index)
     check_board(form, document, where, problems)
-    if not shelf.has(form.profile):
-        node = document.find([*where, "profile"])
-        problems.append(
-            document.problem(node, f"unknown profile {quoted(form.profile)}", suggest(form.profile, shelf.names()))
-        )
-        return None
-    if form.name != form.profile and shelf.has(form.name):
-        said = f"{quoted(form.name)} is the name of another profile: a suite's scope could mean either"
-        problems.append(document.problem(document.find([*where, "name"]), said, "rename the device"))
-    profile = shelf.resolve(form.profile, problems)
-    if profile is None:
-        return None
-    settings = settle([Written(form, document, where), *profile.chain])
+    settings = settle([Written(form, document), *profile.chain])
     own_sshd = form.ssh is None and "host" in profile.lineage
-    _check_link(form, profile, document, index, problems)
     _check_emulated(profile, settings, document, index, problems)
     return _device(form, profile, settings, document, index, own_sshd=own_sshd)
 
 
-def _check_link(form: DeviceForm, profile: Profile, document: Document, index: int, problems: list[Problem]) -> None:
+def _check_link(profile: Profile, document: Document, where: Location, problems: list[Problem]) -> None:
     """Refuse a board that cannot be reached, or in two ways at once."""
-    where: Location = ("devices", index)
+    keys = {key.text for key, _ in document.keys(where)}
+    is_host = "host" in profile.lineage
     if profile.emulation is not None:
-        for key in ("ssh", "host_key"):
-            if key in form.model_fields_set:
-                node = document.find([*where, key], key=True)
-                said = f"'{key}' on an emulated board: Fleetgate starts it and knows its key"
-                problems.append(document.problem(node, said, f"remove '{key}', or choose another profile"))
-    elif form.ssh is None and "host" not in profile.lineage:
+        for key in sorted(keys & {"ssh", "host_key"}):
+            node = document.find([*where, key], key=True)
+            said = f"'{key}' on an emulated board: Fleetgate starts it and knows its key"
+            problems.append(document.problem(node, said, f"remove '{key}', or choose another profile"))
+    elif "ssh" not in keys and not is_host:
+        name = document.text([*where, "name"])
         node = document.find([*where, "profile"])
-        said = f"device {form.name!r} is a physical board ({profile.name}) without 'ssh'"
-        problems.append(document.problem(node, said, f"add 'ssh: {form.name}', an alias of ~/.ssh/config"))
-    elif form.ssh is None and form.host_key:
+        said = f"device {quoted(name)} is a physical board ({profile.name}) without 'ssh'"
+        problems.append(document.problem(node, said, "add 'ssh: ALIAS', as ~/.ssh/config knows it"))
+    elif "ssh" not in keys and "host_key" in keys:
         node = document.find([*where, "host_key"], key=True)
         said = "'host_key' without 'ssh': this machine's own sshd is started with a key of its own"
         problems.append(document.problem(node, said, "remove it, or add 'ssh: localhost'"))

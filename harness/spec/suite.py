@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -10,12 +9,11 @@ from pydantic import BeforeValidator, Field
 
 from harness.errors import Problem
 from harness.spec import validate, yaml
-from harness.spec.form import RUNTIMES, Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title, check_build
+from harness.spec.consistency import Consistency, runtime_of
+from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title
 from harness.spec.limits import read_scopes
-from harness.spec.metric import METRICS
-from harness.spec.model import Artifact, Limit, LimitKind, LimitSet, Suite, Workload
-from harness.spec.tree import Document, Location
-from harness.spec.validate import Refusal, quoted, suggest
+from harness.spec.model import Artifact, LimitSet, Suite, Workload
+from harness.spec.tree import Document
 
 
 class WorkloadForm(Form):
@@ -122,8 +120,7 @@ def load_suite(path: Path) -> Suite:
     gates: tuple[LimitSet, ...] = ()
     if document is not None:
         gates = read_scopes(document, ["gates"], problems)
-    if document is not None and form is not None:
-        _Checker(form, document, path.parent, problems).check(gates)
+        Consistency(document, path.parent, problems).check(gates)
     validate.finish(problems)
     assert form is not None
     assert document is not None
@@ -148,7 +145,7 @@ def _suite(form: SuiteForm, document: Document, path: Path, gates: tuple[LimitSe
         artifacts=tuple(_artifact(name, entry, document, folder) for name, entry in form.artifacts.items()),
         gates=gates,
         reference=_absolute(folder, reference.file) if reference is not None else "",
-        reference_runtime=(reference.runtime or _runtime_of(reference.file)) if reference is not None else "",
+        reference_runtime=(reference.runtime or runtime_of(reference.file)) if reference is not None else "",
     )
 
 
@@ -168,103 +165,3 @@ def _artifact(name: str, form: ArtifactForm, document: Document, folder: Path) -
 
 def _absolute(folder: Path, name: str) -> str:
     return str((folder / name).absolute())
-
-
-def _runtime_of(file: str) -> str:
-    suffix = Path(file).suffix.lower()
-    return next((family for family, suffixes in RUNTIMES.items() if suffix in suffixes), "")
-
-
-class _Checker:
-    """Checks of a suite that no single field can make: files, reference, and gates against the workload."""
-
-    def __init__(self, form: SuiteForm, document: Document, folder: Path, problems: list[Problem]) -> None:
-        self.form, self.document, self.folder, self.problems = form, document, folder, problems
-
-    def check(self, gates: tuple[LimitSet, ...]) -> None:
-        """Add every problem."""
-        self._check_data()
-        self._check_reference()
-        for name, artifact in self.form.artifacts.items():
-            self._check_artifact(name, artifact)
-        for limit in (limit for scope in gates for limit in scope.limits):
-            self._check_limit(limit)
-
-    def _report(self, where: Location, message: str, hint: str = "") -> None:
-        self.problems.append(self.document.problem(self.document.find(where), message, hint))
-
-    def _has_file(self, where: Location, name: str) -> bool:
-        path = self.folder / name
-        try:
-            if path.is_file():
-                return True
-            siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        except (OSError, ValueError):
-            siblings = []
-        close = suggest(Path(name).name, siblings)
-        self._report(
-            where, f"no such file: {quoted(name)}", close if close.startswith("did") else "relative to the suite"
-        )
-        return False
-
-    def _check_data(self) -> None:
-        where, data = ["workload", "data"], self.form.workload.data
-        if not data.endswith(".npz"):
-            self._report(where, f"{quoted(data)} is not an .npz file", "save the arrays with numpy.savez_compressed")
-        elif self._has_file(where, data):
-            try:
-                arrays = zipfile.ZipFile(self.folder / data).namelist()
-            except (OSError, zipfile.BadZipFile):
-                self._report(where, f"{quoted(data)} is not an .npz file inside", "numpy.savez_compressed makes one")
-                return
-            if self.form.workload.task == "classification" and "y.npy" not in arrays:
-                held = ", ".join(sorted(Path(name).stem for name in arrays)) or "nothing"
-                self._report(where, f"{quoted(data)} has no labels 'y' for a classification", f"it holds: {held}")
-
-    def _check_reference(self) -> None:
-        reference = self.form.reference
-        if reference is None:
-            if self.form.workload.task == "parity":
-                self._report(
-                    ["workload", "task"], "a parity suite needs the key 'reference'", "the file to compare with"
-                )
-            return
-        self._has_file(["reference", "file"], reference.file)
-        runtime = reference.runtime or _runtime_of(reference.file)
-        if not runtime:
-            self._report(
-                ["reference"], f"no runtime is known for {quoted(reference.file)}", "write {file: …, runtime: …}"
-            )
-        else:
-            self._check_suffix(["reference", "file"], reference.file, runtime)
-
-    def _check_suffix(self, where: Location, file: str, runtime: str) -> None:
-        other = _runtime_of(file)
-        if other and other != runtime:
-            self._report(where, f"{quoted(file)} is a file for {other}, not for {runtime}", f"runtime: {other}")
-
-    def _check_artifact(self, name: str, artifact: ArtifactForm) -> None:
-        where = ["artifacts", name]
-        if self._has_file([*where, "file"], artifact.file):
-            self._check_suffix([*where, "file"], artifact.file, artifact.runtime)
-        if artifact.baseline and self._has_file([*where, "baseline"], artifact.baseline):
-            self._check_suffix([*where, "baseline"], artifact.baseline, artifact.runtime)
-            if (self.folder / artifact.baseline).resolve() == (self.folder / artifact.file).resolve():
-                self._report(
-                    [*where, "baseline"], "the baseline is the candidate itself", "name the previous release's file"
-                )
-        if artifact.build:
-            try:
-                check_build(artifact.runtime, artifact.build)
-            except Refusal as refusal:
-                self._report([*where, "build"], str(refusal), refusal.hint)
-
-    def _check_limit(self, limit: Limit) -> None:
-        metric = METRICS[limit.metric]
-        place = (limit.origin.file, limit.origin.line, limit.origin.column)
-        if metric.needs_labels and self.form.workload.task != "classification":
-            hint = "use a parity metric, or 'task: classification'"
-            self.problems.append(Problem(*place, f"{metric.name} needs 'task: classification'", hint))
-        elif (metric.against_reference or limit.kind is LimitKind.DROP) and self.form.reference is None:
-            said = f"{limit.kind} of {metric.name} compares with a reference, and the suite has none"
-            self.problems.append(Problem(*place, said, "add 'reference: FILE'"))

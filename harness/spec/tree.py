@@ -88,6 +88,16 @@ class Document:
         if isinstance(node, Mapping):
             yield from node.entries.values()
 
+    def text(self, where: Location) -> str:
+        """Give the text of the scalar at `where`; empty when there is none."""
+        node: Node = self.root
+        for part in where:
+            step = _child(node, part)
+            if step is None:
+                return ""
+            node = step[1]
+        return node.text if isinstance(node, Scalar) else ""
+
     def problem(self, node: Node, message: str, hint: str = "") -> Problem:
         """Say what is wrong with a node."""
         return Problem(self.file, node.line, node.column, message, hint)

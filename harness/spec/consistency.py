@@ -1,0 +1,130 @@
+"""What no single field of a suite can say: do its files exist, does each runtime read them, can its gates be decided.
+
+Works on the document, not on the form, so that a mistake in one place does not hide those in others. Looks at files
+only as far as a directory listing and the table of contents of the .npz.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from harness.errors import Problem
+from harness.spec.form import RUNTIMES, check_build
+from harness.spec.metric import METRICS
+from harness.spec.model import Limit, LimitKind, LimitSet
+from harness.spec.tree import Document, Location
+from harness.spec.validate import Refusal, quoted, suggest
+
+
+def runtime_of(file: str) -> str:
+    """Give the runtime family that the file's suffix belongs to; empty when none is known."""
+    suffix = Path(file).suffix.lower()
+    return next((family for family, suffixes in RUNTIMES.items() if suffix in suffixes), "")
+
+
+class Consistency:
+    """The checks of one suite document; `folder` is what its paths are relative to."""
+
+    def __init__(self, document: Document, folder: Path, problems: list[Problem]) -> None:
+        self.document, self.folder, self.problems = document, folder, problems
+        self.task = document.text(["workload", "task"])
+        self.reference = document.text(["reference"]) or document.text(["reference", "file"])
+        self.has_reference = any(True for key, _ in document.keys([]) if key.text == "reference")
+
+    def check(self, gates: tuple[LimitSet, ...]) -> None:
+        """Add every problem, of the good limits in `gates` too."""
+        self._check_data()
+        self._check_reference()
+        for name, _ in self.document.keys(["artifacts"]):
+            self._check_artifact(["artifacts", name.text])
+        for limit in (limit for scope in gates for limit in scope.limits):
+            self._check_limit(limit)
+
+    def _report(self, where: Location, message: str, hint: str = "") -> None:
+        self.problems.append(self.document.problem(self.document.find(where), message, hint))
+
+    def _has_file(self, where: Location, name: str) -> bool:
+        path = self.folder / name
+        try:
+            if path.is_file():
+                return True
+            siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        except (OSError, ValueError):
+            siblings = []
+        close = suggest(Path(name).name, siblings)
+        hint = close if close.startswith("did") else "paths are relative to the suite's folder"
+        self._report(where, f"no such file: {quoted(name)}", hint)
+        return False
+
+    def _check_data(self) -> None:
+        where: Location = ["workload", "data"]
+        data = self.document.text(where)
+        if not data:
+            return
+        if not data.endswith(".npz"):
+            self._report(where, f"{quoted(data)} is not an .npz file", "save the arrays with numpy.savez_compressed")
+        elif self._has_file(where, data):
+            self._check_arrays(where, data)
+
+    def _check_arrays(self, where: Location, data: str) -> None:
+        try:
+            with zipfile.ZipFile(self.folder / data) as archive:
+                arrays = archive.namelist()
+        except (OSError, ValueError, zipfile.BadZipFile):
+            self._report(where, f"{quoted(data)} is not an .npz file inside", "numpy.savez_compressed makes one")
+            return
+        if self.task == "classification" and "y.npy" not in arrays:
+            held = ", ".join(sorted(Path(name).stem for name in arrays)[:12]) or "nothing"
+            self._report(where, f"{quoted(data)} has no labels 'y' for a classification", f"it holds: {held}")
+
+    def _check_reference(self) -> None:
+        if not self.has_reference:
+            if self.task == "parity":
+                hint = "add 'reference: FILE'"
+                self._report(["workload", "task"], "a parity suite needs the key 'reference'", hint)
+            return
+        if not self.reference:
+            return
+        where: Location = ["reference", "file"]
+        self._has_file(where, self.reference)
+        runtime = self.document.text(["reference", "runtime"]) or runtime_of(self.reference)
+        if not runtime:
+            said = f"no runtime is known for {quoted(self.reference)}"
+            self._report(where, said, "write 'reference: {file: …, runtime: …}'")
+        self._check_suffix(where, self.reference, runtime)
+
+    def _check_suffix(self, where: Location, file: str, runtime: str) -> None:
+        other = runtime_of(file)
+        if other and runtime in RUNTIMES and other != runtime:
+            self._report(where, f"{quoted(file)} is a file for {other}, not for {runtime}", f"runtime: {other}")
+
+    def _check_artifact(self, where: Location) -> None:
+        texts = {key: self.document.text([*where, key]) for key in ("file", "runtime", "baseline", "build")}
+        for key in ("file", "baseline"):
+            if texts[key] and self._has_file([*where, key], texts[key]):
+                self._check_suffix([*where, key], texts[key], texts["runtime"])
+        if texts["file"] and texts["baseline"] and self._same(texts["file"], texts["baseline"]):
+            hint = "name the previous release's file"
+            self._report([*where, "baseline"], "the baseline is the candidate itself", hint)
+        if texts["build"] and texts["runtime"] in RUNTIMES:
+            try:
+                check_build(texts["runtime"], texts["build"])
+            except Refusal as refusal:
+                self._report([*where, "build"], str(refusal), refusal.hint)
+
+    def _same(self, one: str, other: str) -> bool:
+        try:
+            return (self.folder / one).resolve() == (self.folder / other).resolve()
+        except (OSError, ValueError, RuntimeError):
+            return False
+
+    def _check_limit(self, limit: Limit) -> None:
+        metric = METRICS[limit.metric]
+        place = (limit.origin.file, limit.origin.line, limit.origin.column)
+        if metric.needs_labels and self.task == "parity":
+            hint = "use a parity metric, or 'task: classification'"
+            self.problems.append(Problem(*place, f"{metric.name} needs 'task: classification'", hint))
+        elif (metric.against_reference or limit.kind is LimitKind.DROP) and not self.has_reference:
+            said = f"{limit.kind} of {metric.name} compares with a reference, and the suite has none"
+            self.problems.append(Problem(*place, said, "add 'reference: FILE'"))
