@@ -1,0 +1,107 @@
+"""The command line: what is printed, where it goes, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.gate import judge
+from harness.store import RunFolder
+from harness.testing.evidence import Scene, limit, run_of
+
+Captured = pytest.CaptureFixture[str]
+
+
+def _stored(root: Path, *, most: float) -> Path:
+    run, samples = run_of([Scene(limits=(limit("storage.size", "max", most),)).evidence()])
+    folder = RunFolder.create(root, run.run_id)
+    folder.write_plan(run.plan)
+    hashes = [folder.write_samples(cell.key, samples.arrays(cell.key)) for cell in run.cells]
+    cells = tuple(replace(cell, samples_sha256=sha) for cell, sha in zip(run.cells, hashes, strict=True))
+    run = replace(run, cells=cells)
+    folder.finish(run, judge(run, folder))
+    return folder.path
+
+
+def test_gate_without_a_run_says_so(capsys: Captured) -> None:
+    """A path that is no run folder is a usage error of one line."""
+    code = main(["gate", "no/such/run"])
+
+    assert code == 4
+    assert capsys.readouterr().err == "fleetgate: no/such/run: no such run folder\n"
+
+
+@pytest.mark.parametrize("kind", ["farm", "profile", "suite"])
+def test_schemas_are_printed_as_json(kind: str, capsys: Captured) -> None:
+    """`fleetgate schema` prints a JSON Schema that describes an object."""
+    assert main(["schema", kind]) == 0
+
+    assert json.loads(capsys.readouterr().out)["type"] == "object"
+
+
+def test_help_teaches_the_exit_codes(capsys: Captured) -> None:
+    """--help names every exit code of the gate."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("0 GO", "1 NO-GO", "10 HOLD", "20 HOLD", "40 SECURITY"))
+
+
+@pytest.mark.parametrize(("most", "code", "word"), [(100_000, 0, "GO"), (50_000, 1, "NO-GO")])
+def test_gate_exits_with_the_decision(tmp_path: Path, capsys: Captured, most: float, code: int, word: str) -> None:
+    """Judging a stored run again gives its decision, in words and as the exit code."""
+    folder = _stored(tmp_path, most=most)
+
+    assert main(["gate", str(folder)]) == code
+
+    shown = capsys.readouterr()
+    assert word in shown.out
+    assert shown.err == ""
+
+
+def test_gate_json_is_the_stored_file_byte_for_byte(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """--json prints what the run wrote into verdicts.json."""
+    folder = _stored(tmp_path, most=100_000)
+
+    main(["gate", str(folder), "--json"])
+
+    assert capfdbinary.readouterr().out == (folder / "verdicts.json").read_bytes()
+
+
+def test_gate_says_when_the_stored_verdicts_are_not_reproduced(tmp_path: Path, capsys: Captured) -> None:
+    """Edited verdicts do not pass unnoticed."""
+    folder = _stored(tmp_path, most=50_000)
+    verdicts = folder / "verdicts.json"
+    verdicts.write_text(verdicts.read_text().replace("NO-GO", "GO"))
+
+    assert main(["gate", str(folder)]) == 1
+
+    assert "not the verdicts stored" in capsys.readouterr().err
+
+
+def test_gate_writes_the_report_and_the_summary(tmp_path: Path) -> None:
+    """--html and --markdown write files from the record alone."""
+    folder = _stored(tmp_path, most=100_000)
+
+    main(["gate", str(folder), f"--html={tmp_path / 'r.html'}", f"--markdown={tmp_path / 'r.md'}"])
+
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert "GO" in (tmp_path / "r.md").read_text()
+
+
+def test_only_a_go_run_becomes_a_baseline(tmp_path: Path, capsys: Captured) -> None:
+    """Promoting a NO-GO run is refused; a GO run writes files and names them."""
+    bad, good = _stored(tmp_path / "bad", most=50_000), _stored(tmp_path / "good", most=100_000)
+
+    assert main(["baseline", "promote", str(bad), "--to", str(tmp_path / "b")]) == 4
+    assert main(["baseline", "promote", str(good), "--to", str(tmp_path / "b")]) == 0
+
+    shown = capsys.readouterr()
+    assert "not a baseline" in shown.err
+    assert str(tmp_path / "b" / "digits") in shown.out
