@@ -115,7 +115,7 @@ def _window(session: SessionRecord, start: str, end: str, trace: PowerTrace) -> 
 
 
 def _idle_window(session: SessionRecord, side: str, trace: PowerTrace) -> tuple[float, float] | None:
-    """Return the part of an idle time that samples cover, if that is nearly all: a sampler starts and stops inside it."""
+    """Return the part of an idle time that samples cover, if that is nearly all (the sampler starts inside it)."""
     start, end = session.scalars.get(f"idle_{side}_start_s"), session.scalars.get(f"idle_{side}_end_s")
     if start is None or end is None or end <= start:
         return None

@@ -22,7 +22,7 @@ QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "lat
 SCALARS = {"latency.first": "first_s", "load.time": "load_s", "memory.peak": "hwm_bytes"}
 
 FEWEST_COUNTS = 24
-"""Single counts scatter by 0.4 % (allocation); the median of this many does not. Boards may count fewer than they time."""
+"""Single counts scatter by 0.4 % (allocation), the median of this many does not; boards may count fewer."""
 
 HWMON_FIGURES = {"power.mean": "total_w", "power.idle": "idle_w", "energy.per_inference": "total_j"}
 """Energy is gated as a whole, as a battery pays it; the figure with idle subtracted is kept beside it."""

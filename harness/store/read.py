@@ -113,9 +113,8 @@ def _check_version(data: bytes, source: str) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise RecordError(f"{source}: no schema_version: not a record of fleetgate")
     if version > SCHEMA_VERSION:
-        known = json.dumps(SCHEMA_VERSION)
         raise RecordError(
-            f"{source}: schema version {version} is newer than this fleetgate reads ({known}): upgrade it"
+            f"{source}: schema version {version} is newer than {SCHEMA_VERSION}: upgrade fleetgate"
         )
 
 
