@@ -109,11 +109,15 @@ def _measure(
 def _time(call: Callable[[], Any], repeat: int) -> tuple[array[int], Any]:
     clock = time.perf_counter_ns
     latencies = array("q", bytes(8 * repeat))
-    raw = None
-    for k in range(repeat):
+    last = repeat - 1
+    # Results are dropped at once, as a plain loop does: keeping one while the next is made costs 0.25 µs of allocation.
+    for k in range(last):
         before = clock()
-        raw = call()
+        call()
         latencies[k] = clock() - before
+    before = clock()
+    raw = call()
+    latencies[last] = clock() - before
     return latencies, raw
 
 
@@ -133,6 +137,7 @@ def _time_and_count(
     latencies, counts = array("q", bytes(8 * repeat)), array("q", bytes(8 * repeat))
     raw = None
     for k in range(repeat):
+        raw = None
         counter.start()
         before = clock()
         raw = call()
