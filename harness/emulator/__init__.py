@@ -8,8 +8,9 @@ Owns image, machine, snapshot and their cache. Must not know transports, runtime
 
 from harness.emulator.board import start_board
 from harness.emulator.image import Image, ImageRecipe, build_image
+from harness.emulator.image.requirement import missing_to_build
 from harness.emulator.machine.login import Endpoint
 from harness.emulator.machine.process import Machine
 from harness.emulator.snapshot import Snapshots
 
-__all__ = ["Endpoint", "Image", "ImageRecipe", "Machine", "Snapshots", "build_image", "start_board"]
+__all__ = ["Endpoint", "Image", "ImageRecipe", "Machine", "Snapshots", "build_image", "missing_to_build", "start_board"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,6 @@ def clean_cache() -> int:
 
 def _snapshot(about_file: Path) -> CacheEntry:
     about = json.loads(about_file.read_text(encoding="utf-8"))
-    state = f"prepared: {about['key']}" if about["key"] else "booted"
+    state = f"prepared: {textwrap.shorten(about['key'], 60, placeholder='…')}" if about["key"] else "booted"
     folder = about_file.parent
     return CacheEntry("snapshot", folder.name, f"{state}, QEMU {about['qemu']}", stored_bytes(folder), folder)

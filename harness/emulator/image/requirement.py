@@ -57,6 +57,12 @@ def missing_packages(programs: dict[str, str], *, keyrings: Iterable[Path] = ())
     return missing
 
 
+def missing_to_build() -> dict[str, str]:
+    """List what building an image, and then running it, lacks here: missing program or file -> Debian package."""
+    programs = BUILD_PROGRAMS if os.geteuid() == 0 else BUILD_PROGRAMS | _NAMESPACE_PROGRAMS
+    return missing_packages(programs, keyrings=_KEYRINGS)
+
+
 def require_to_run() -> None:
     """Raise ImageError that names each missing package unless boards can be started."""
     _require(missing_packages(RUN_PROGRAMS), purpose="start emulated boards")
@@ -64,8 +70,7 @@ def require_to_run() -> None:
 
 def require_to_build() -> None:
     """Raise ImageError that names each missing package unless an image can be built."""
-    programs = BUILD_PROGRAMS if os.geteuid() == 0 else BUILD_PROGRAMS | _NAMESPACE_PROGRAMS
-    _require(missing_packages(programs, keyrings=_KEYRINGS), purpose="build the board image")
+    _require(missing_to_build(), purpose="build the board image")
 
 
 def _require(missing: dict[str, str], *, purpose: str) -> None:

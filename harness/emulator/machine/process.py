@@ -72,6 +72,9 @@ class Machine:
             message = self._describe_end()
             self.kill()
             raise ImageError(message) from error
+        except OSError as error:
+            self.kill()
+            raise ImageError(f"cannot start the board {emulation.cpu}: {error}") from error
         except BaseException:
             self.kill()
             raise
@@ -144,8 +147,11 @@ class Machine:
         with contextlib.suppress(QmpClosed):
             self._qmp.call("quit")
         self._guard.wait(_ANSWER_S)
-        for name in (DISK, STATE):
-            (self.folder / name).rename(folder / name)
+        try:
+            for name in (DISK, STATE):
+                (self.folder / name).rename(folder / name)
+        except OSError as error:
+            raise ImageError(f"cannot keep the state of the board in {folder}: {error}") from error
         self.kill()
 
     def _launch(self, *, restore: bool) -> None:

@@ -33,8 +33,9 @@ def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: b
     counts virtual time. `sleep` stays on: off, idle virtual time races ahead and sshd ends logins at once.
 
     Port 0 of the forward lets the kernel pick a free port and QEMU bind it in one step: no race. `restrict` keeps the
-    board from reaching anything. The disk is thrown away or saved after QEMU has ended, so flushes to the host's disk
-    would only cost time (`cache=unsafe`).
+    board from reaching anything. The disk is thrown away, or saved after QEMU has ended, so that flushes to the host's
+    disk would only cost time (`cache=unsafe`). A full disk of the host is an error of the board's disk (`werror`): by
+    default QEMU would stop the board without a word.
 
     Args:
         image: the kernel and initramfs to boot.
@@ -57,7 +58,7 @@ def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: b
         *accelerator,
         *("-rtc", clock),
         *("-kernel", str(image.kernel), "-initrd", str(image.initramfs), "-append", kernel_options),
-        *("-drive", f"if=none,id=disk,file={DISK},format=qcow2,cache=unsafe"),
+        *("-drive", f"if=none,id=disk,file={DISK},format=qcow2,cache=unsafe,werror=report"),
         *("-device", "virtio-blk-device,drive=disk"),
         *("-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"),
         *("-device", "virtio-net-device,netdev=net"),
