@@ -1,0 +1,111 @@
+"""The metric catalogue and the merging of limits."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from harness.spec import effective_limits
+from harness.spec.metric import METRICS, limit_dimension, limit_range
+from harness.spec.model import Device, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
+from harness.units import Dimension
+
+PLACES = ["budget", "all", "arm64", "rpi5", "pi-1", "farm all", "farm suite"]
+"""Weakest first."""
+
+
+def limit(value: int, *, metric: str = "storage.size", kind: LimitKind = LimitKind.MAX) -> Limit:
+    """Make a limit that its value tells apart."""
+    return Limit(metric, kind, float(value), str(value), Origin("f", value + 1, 1))
+
+
+def merged(places: tuple[str, ...]) -> tuple[Limit, ...]:
+    """Merge limits on one metric that are stated in these places; the value is the place's strength."""
+    at = {place: (limit(PLACES.index(place)),) for place in places}
+    scopes = {"all": "all", "arm64": "arm64", "rpi5": "rpi5", "pi-1": "pi-1"}
+    device = Device(
+        name="pi-1",
+        profile="rpi5",
+        lineage=("rpi5", "arm64"),
+        tier=Tier.HARDWARE,
+        origin=Origin("farm.yaml", 1, 1),
+        budgets=at.get("budget", ()),
+        overrides=(
+            LimitSet("digits", at.get("farm suite", ())),
+            LimitSet("all", at.get("farm all", ())),
+            LimitSet("other", (limit(99),)),
+        ),
+    )
+    gates = tuple(LimitSet(scope, at[place]) for place, scope in reversed(scopes.items()) if place in at)
+    suite = Suite("digits", "s", Workload("parity", "d", 1), (), (*gates, LimitSet("rpi4", (limit(98),))))
+    return effective_limits(suite, device)
+
+
+@pytest.mark.parametrize(
+    "places", [chosen for n in range(1, len(PLACES) + 1) for chosen in itertools.combinations(PLACES, n)]
+)
+def test_strongest_place_wins(places: tuple[str, ...]) -> None:
+    """Of every set of places that state a limit, the strongest wins and keeps its origin."""
+    strongest = max(PLACES.index(place) for place in places)
+
+    assert merged(places) == (limit(strongest),)
+
+
+def test_nothing_stated() -> None:
+    """No place, no limit."""
+    assert merged(()) == ()
+
+
+def test_metrics_and_kinds_merge_apart() -> None:
+    """A limit replaces only its own kind on its own metric."""
+    gates = (
+        LimitSet("all", (limit(1), limit(2, kind=LimitKind.REGRESS), limit(3, metric="memory.peak"))),
+        LimitSet("pi-1", (limit(4),)),
+    )
+    device = Device("pi-1", "rpi5", ("rpi5",), Tier.HARDWARE, Origin("f", 1, 1))
+    suite = Suite("digits", "s", Workload("parity", "d", 1), (), gates)
+
+    found = [(one.metric, one.kind, one.value) for one in effective_limits(suite, device)]
+
+    assert found == [
+        ("memory.peak", LimitKind.MAX, 3.0),
+        ("storage.size", LimitKind.MAX, 4.0),
+        ("storage.size", LimitKind.REGRESS, 2.0),
+    ]
+
+
+def test_device_named_as_its_profile() -> None:
+    """A device that has its profile's name is one scope, applied once and above the ancestors."""
+    gates = (LimitSet("rpi5", (limit(1),)), LimitSet("arm64", (limit(2),)))
+    device = Device("rpi5", "rpi5", ("rpi5", "arm64"), Tier.HARDWARE, Origin("f", 1, 1))
+
+    found = effective_limits(Suite("digits", "s", Workload("parity", "d", 1), (), gates), device)
+
+    assert [one.value for one in found] == [1.0]
+
+
+def test_catalogue_names() -> None:
+    """The catalogue holds the metrics of the design, each under its own name."""
+    assert set(METRICS) == {
+        *(f"latency.{name}" for name in ("p50", "p90", "p95", "p99", "mean", "first")),
+        *("load.time", "throughput", "work.instructions", "memory.peak", "memory.model", "storage.size"),
+        *("power.mean", "power.idle", "energy.per_inference", "thermal.max", "accuracy.top1", "accuracy.top5"),
+        *(f"parity.{name}" for name in ("cosine", "max_abs", "snr_db", "kl", "top1_agreement")),
+    }
+    assert all(metric.name == name for name, metric in METRICS.items())
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_catalogue_is_consistent(name: str) -> None:
+    """An absolute limit bounds the bad side; a loss is only of accuracies; ranges are not empty."""
+    metric = METRICS[name]
+
+    absolute = LimitKind.MAX if metric.lower_is_better else LimitKind.MIN
+    assert [kind for kind in metric.kinds if kind in {LimitKind.MAX, LimitKind.MIN}] == [absolute]
+    assert (LimitKind.DROP in metric.kinds) == name.startswith("accuracy.")
+    assert metric.needs in {"", "timing", "memory", "accuracy", "energy"}
+    for kind in metric.kinds:
+        low, high = limit_range(metric, kind)
+        assert low < high
+        assert limit_dimension(metric, kind) in Dimension
