@@ -1,4 +1,4 @@
-"""The drawings of one cell: every gate against its limit, and the samples of every session with the limit drawn in.
+"""The drawings of one cell: the samples of every session with the limit drawn in, and the power over time.
 
 Owns what is drawn and how it is thinned out; the shapes are those of `harness.report.svg`. Draws nothing that the tier
 forbids to look at: no clock time of an emulated board without a clock.
@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from harness.gate.decide import ends
 from harness.records.cell import Role, SessionKind, SessionRecord
-from harness.records.verdict import Verdict
 from harness.report import svg, wording
-from harness.report.cell import CellView, GateView
+from harness.report.cell import CellView
 from harness.spec.model import Tier
 from harness.units import Dimension
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 WIDTH = 420.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 30.0, 30.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 14.0, 30.0, 30.0
 SHARES = (*(index * 0.03 for index in range(31)), *(0.905 + index * 0.005 for index in range(20)))
 """Where a distribution is kept: every 3 %, and every 0.5 % in the tail that gates look at."""
 DOTS = 60
@@ -65,37 +63,6 @@ class Mark:
     value: float
     label: str
     share: float
-
-
-def gate_chart(gate: GateView) -> Markup:
-    """Draw one gate against its limit: the limit stands in the middle, worse is always to the right.
-
-    Gates without a figure or a limit get no drawing.
-    """
-    verdict = gate.verdict
-    estimate, limit = verdict.estimate, verdict.limit
-    if estimate is None or limit is None or not math.isfinite(limit):
-        return Markup("")
-    sign = -1.0 if verdict.kind == "min" else 1.0
-    value, *around = (sign * (end - limit) for end in (estimate.value, *ends(estimate)))
-    span = 1.25 * max(abs(away) for away in (value, *around, _least_span(verdict)) if math.isfinite(away))
-    x = svg.Scale(-span, span, 2, 158)
-    spoken = f"{gate.name}: {gate.value} {gate.interval}, limit {gate.limit}, {gate.outcome.value}"
-    return svg.picture(
-        spoken, 160, 26,
-        svg.element("rect", class_="bad", x=80, y=2, width=78, height=22),
-        svg.line("axis", 2, 13, 158, 13),
-        svg.whisker("interval", min(around), max(around), x, 13),
-        svg.element("circle", class_="value", cx=x(value), cy=13, r=4),
-        svg.line("limit", 80, 1, 80, 25),
-        class_=f"chart mini o-{gate.outcome.value}",
-    )  # fmt: skip
-
-
-def _least_span(verdict: Verdict) -> float:
-    """Give the distance from the limit that fills the drawing at least, so that close stays visibly close."""
-    share = 1.0 if wording.is_relative(verdict.kind) else 0.1
-    return abs(verdict.limit or 0.0) * share or 1.0
 
 
 def cell_charts(cell: CellView, arrays: Arrays) -> tuple[Drawing, ...]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness.records.outcome import Outcome
 from harness.report import chart, wording
+from harness.report.limit_chart import gate_chart
 from harness.report.view import view
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _environment() -> Environment:
         Outcome=Outcome,
         MEANING=wording.MEANING,
         count=wording.count,
-        gate_chart=chart.gate_chart,
+        gate_chart=gate_chart,
         is_emulated=wording.is_emulated,
     )
     environment.filters["breakable"] = _breakable

@@ -106,7 +106,7 @@ def _columns(shown: ReportView, width: int) -> _Columns:
     gate = widest((_name(gate) for gate in gates), 34)
     figure = widest((_figure(gate) for gate in gates), 36)
     limit = widest((_limit(gate) for gate in gates), 14)
-    margin = widest((gate.margin for gate in gates), 24)
+    margin = widest((_margin(gate) for gate in gates), 24)
     left = max(width - INDENT - outcome - gate - figure - limit - margin - 5, 4)
     return _Columns(outcome, gate, figure, limit, margin, left)
 
@@ -133,6 +133,10 @@ def _limit(gate: GateView) -> str:
     return wording.limit_of(gate.verdict, brief=True) if gate.verdict.limit is not None else ""
 
 
+def _margin(gate: GateView) -> str:
+    return gate.margin.replace("up to ", "≤ ")
+
+
 def _cell_lines(cell: CellView, columns: _Columns, width: int, *, paint: Painter) -> list[str]:
     file = wording.neutral(cell.planned.suite_file)
     lines = [f"{paint(cell.key, _BOLD)}  {paint(f'{cell.planned.profile}, {cell.planned.tier.value}; {file}', _DIM)}"]
@@ -157,8 +161,8 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
             _name(gate).ljust(columns.gate),
             _figure(gate).ljust(columns.figure),
             _limit(gate).ljust(columns.limit),
-            gate.margin.ljust(columns.margin),
-            paint(origin, _DIM),
+            _margin(gate).ljust(columns.margin),
+            paint(origin, _DIM if origin else ""),
         )
     ).rstrip()
     lines = [" " * INDENT + row]
@@ -192,12 +196,28 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
 
 
 def _ending(shown: ReportView, width: int, *, paint: Painter) -> list[str]:
-    counts = ", ".join(
-        paint(f"{number} {word(outcome)}", _COLOURS.get(outcome, "")) for outcome, number in shown.counts
-    )
+    counts = [
+        (f"{number} {word(outcome)}{',' if index < len(shown.counts) else ''}", _COLOURS.get(outcome, ""))
+        for index, (outcome, number) in enumerate(shown.counts, 1)
+    ]
     coverage = shown.coverage
-    lines = [f"Gates: {counts}", f"Cells: {coverage.measured} of {coverage.planned} planned are fully measured."]
+    lines = [
+        *_flowing("Gates:", counts, width, paint=paint),
+        f"Cells: {coverage.measured} of {coverage.planned} planned are fully measured.",
+    ]
     lines += textwrap.wrap(shown.scope, width)
     colour = _RELEASE_COLOURS.get(shown.release, "\x1b[1;31m")
     sentence = textwrap.wrap(f"{shown.release.value}: {shown.sentence}", width)
     return [*lines, *(paint(line, colour) for line in sentence)]
+
+
+def _flowing(head: str, words: Iterable[tuple[str, str]], width: int, *, paint: Painter) -> list[str]:
+    """Set words, each with its colour, in lines of at most `width` characters; colour codes take no room."""
+    lines, length = [head], len(head)
+    for text, colour in words:
+        if length + 1 + len(text) > width:
+            lines.append(" " * len(head))
+            length = len(head)
+        lines[-1] += " " + paint(text, colour)
+        length += 1 + len(text)
+    return lines
