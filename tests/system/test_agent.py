@@ -68,24 +68,32 @@ class InferenceSession:
 """
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[LocalAgent]:
-    """A fresh agent that holds its lease."""
-    with LocalAgent(tmp_path / "root") as agent:
+def add_fake(root: Path, env: str = "fake-env", source: str = FAKE) -> None:
+    """Add an environment whose onnxruntime does what the model file says."""
+    folder = root / "env" / env
+    folder.mkdir(parents=True)
+    (folder / "onnxruntime.py").write_text(source)
+    for package in (Path(np.__file__).parent, Path(np.__file__).parent.with_name("numpy.libs")):
+        if package.exists():
+            (folder / package.name).symlink_to(package)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAgent]:
+    """An agent that holds its lease and has the fake environment; no test may end it."""
+    with LocalAgent(tmp_path_factory.mktemp("board") / "root") as agent:
         agent.hello()
+        add_fake(agent.root)
         yield agent
 
 
 @pytest.fixture
-def fake(agent: LocalAgent) -> LocalAgent:
-    """The same with an environment `fake-env` whose onnxruntime does what the model file says."""
-    folder = agent.root / "env" / "fake-env"
-    folder.mkdir(parents=True)
-    (folder / "onnxruntime.py").write_text(FAKE)
-    for package in (Path(np.__file__).parent, Path(np.__file__).parent.with_name("numpy.libs")):
-        if package.exists():
-            (folder / package.name).symlink_to(package)
-    return agent
+def fresh(tmp_path: Path) -> Iterator[LocalAgent]:
+    """The same for one test, which may end it."""
+    with LocalAgent(tmp_path / "root") as agent:
+        agent.hello()
+        add_fake(agent.root)
+        yield agent
 
 
 def data_of(**arrays: Any) -> bytes:
@@ -95,6 +103,10 @@ def data_of(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+PAIR = data_of(x=np.ones((3, 2), np.float32))
+"""Data for the fake runtime's models."""
 
 
 def request(agent: LocalAgent, kind: str, model: bytes, data: bytes, **fields: Any) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def digits(agent: LocalAgent, kind: str, file: str = "digits_int8_qdq.onnx", **f
 
 def misbehave(agent: LocalAgent, how: str, **fields: Any) -> dict[str, Any]:
     """Run a session whose model misbehaves; return the reply."""
-    asked = request(agent, "timing", how.encode(), data_of(x=np.ones((3, 2), np.float32)), env="fake-env")
+    asked = request(agent, "timing", how.encode(), PAIR, env="fake-env")
     reply = agent.ask("session", **{**asked, **fields}).header
     assert reply["ok"], reply
     assert reply["nonce"] == "n-1"
@@ -279,13 +291,13 @@ def test_sessions_start_alike(agent: LocalAgent) -> None:
         ("run close", "crash", "while running"),
     ],
 )
-def test_model_that_fails_is_told_apart(fake: LocalAgent, how: str, code: str, words: str) -> None:
+def test_model_that_fails_is_told_apart(agent: LocalAgent, how: str, code: str, words: str) -> None:
     """How a model failed is said with its stage; the agent lives on and serves the next session."""
-    reply = misbehave(fake, how)
+    reply = misbehave(agent, how)
 
     assert reply["error"]["code"] == code
     assert words in reply["error"]["message"]
-    assert misbehave(fake, "run well")["error"] is None
+    assert misbehave(agent, "run well")["error"] is None
 
 
 def test_wrong_bytes_do_not_load(agent: LocalAgent) -> None:
@@ -298,15 +310,15 @@ def test_wrong_bytes_do_not_load(agent: LocalAgent) -> None:
     assert reply["wait_status"] == 0
 
 
-def test_deadline_kills_the_session(fake: LocalAgent) -> None:
+def test_deadline_kills_the_session(agent: LocalAgent) -> None:
     """A model that hangs is killed at its deadline and reported as a timeout; pings are answered meanwhile."""
-    asked = request(fake, "timing", b"run hang", data_of(x=np.ones((3, 2), np.float32)), env="fake-env", deadline_s=1.0)
-    fake.ask("warm", env="fake-env", runtime="onnxruntime")
+    asked = request(agent, "timing", b"run hang", PAIR, env="fake-env", deadline_s=1.0)
+    agent.ask("warm", env="fake-env", runtime="onnxruntime")
     start = time.monotonic()
-    number = fake.send("session", **asked)
-    assert fake.ask("ping").header["ok"]
+    number = agent.send("session", **asked)
+    assert agent.ask("ping").header["ok"]
 
-    reply = fake.receive().header
+    reply = agent.receive().header
 
     assert reply["id"] == number
     assert reply["error"]["code"] == "timeout"
@@ -314,54 +326,57 @@ def test_deadline_kills_the_session(fake: LocalAgent) -> None:
     assert time.monotonic() - start < 10
 
 
-def test_deterministic_session_is_left_alone(fake: LocalAgent) -> None:
+def test_deterministic_session_is_left_alone(agent: LocalAgent) -> None:
     """Pings during a deterministic session are answered after it."""
-    asked = request(fake, "timing", b"run hang", data_of(x=np.ones((3, 2), np.float32)), env="fake-env", deadline_s=1.0)
-    session = fake.send("session", **{**asked, "deterministic": True})
-    ping = fake.send("ping")
+    asked = request(agent, "timing", b"run hang", PAIR, env="fake-env", deadline_s=1.0)
+    session = agent.send("session", **{**asked, "deterministic": True})
+    ping = agent.send("ping")
 
-    assert [fake.receive().header["id"], fake.receive().header["id"]] == [session, ping]
+    assert [agent.receive().header["id"], agent.receive().header["id"]] == [session, ping]
 
 
-def test_output_of_a_model_cannot_reach_the_channel(fake: LocalAgent) -> None:
+def test_output_of_a_model_cannot_reach_the_channel(agent: LocalAgent) -> None:
     """What a model prints is kept to its last 8 KiB and never mistaken for a frame."""
-    assert "FGT1 hello" in misbehave(fake, "load print")["log"]
+    assert "FGT1 hello" in misbehave(agent, "load print")["log"]
 
-    flooded = misbehave(fake, "load flood")
+    flooded = misbehave(agent, "load flood")
 
     assert flooded["error"] is None
     assert len(flooded["log"]) <= 8192
     assert flooded["log"].endswith("the last line")
 
 
-def test_processes_that_a_model_leaves_are_killed(fake: LocalAgent) -> None:
+def test_processes_that_a_model_leaves_are_killed(agent: LocalAgent) -> None:
     """A grandchild that left its group and session is gone when the session's answer comes."""
-    misbehave(fake, "load leave")
+    misbehave(agent, "run well")
+    marker = f"zygote {agent.root} fake-env"
+    before = count_processes(marker)
 
-    assert count_processes(f"zygote {fake.root} fake-env") == 1
+    misbehave(agent, "load leave")
+
+    assert count_processes(marker) == before
 
 
-def test_silent_fallback_is_an_error(fake: LocalAgent) -> None:
+def test_silent_fallback_is_an_error(agent: LocalAgent) -> None:
     """A provider that the runtime replaces by another one is `fallback`, and so is one that it does not have."""
-    replaced = misbehave(fake, "run well", provider="FancyExecutionProvider")
-    missing = misbehave(fake, "run well", provider="CUDAExecutionProvider")
+    replaced = misbehave(agent, "run well", provider="FancyExecutionProvider")
+    missing = misbehave(agent, "run well", provider="CUDAExecutionProvider")
 
     assert replaced["error"]["code"] == missing["error"]["code"] == "fallback"
     assert "the session uses CPUExecutionProvider" in replaced["error"]["message"]
 
 
-def test_runtime_that_does_not_fit_is_not_the_models_fault(fake: LocalAgent) -> None:
+def test_runtime_that_does_not_fit_is_not_the_models_fault(agent: LocalAgent) -> None:
     """An environment that cannot be imported refuses the operation; the next request tries again."""
-    (fake.root / "env" / "fake-env" / "onnxruntime.py").write_text("raise ImportError('wrong libc')")
+    add_fake(agent.root, "misfit", "raise ImportError('wrong libc')")
 
-    reply = fake.ask("warm", env="fake-env", runtime="onnxruntime").header
+    reply = agent.ask("warm", env="misfit", runtime="onnxruntime").header
 
     assert reply["ok"] is False
     assert reply["error"]["code"] == "runtime"
     assert "wrong libc" in reply["error"]["message"]
-    (fake.root / "env" / "fake-env" / "onnxruntime.py").write_text(FAKE)
-    time.sleep(0.01)
-    assert fake.ask("warm", env="fake-env", runtime="onnxruntime").header["ok"]
+    (agent.root / "env" / "misfit" / "onnxruntime.py").write_text(FAKE)
+    assert agent.ask("warm", env="misfit", runtime="onnxruntime").header["ok"]
 
 
 def test_changed_object_is_noticed(agent: LocalAgent) -> None:
@@ -391,15 +406,15 @@ def test_operations_are_refused_by_name(agent: LocalAgent) -> None:
     assert agent.ask("ping").header["ok"]
 
 
-def test_frame_errors_end_the_agent(agent: LocalAgent) -> None:
+def test_frame_errors_end_the_agent(fresh: LocalAgent) -> None:
     """After bytes that are no frame nothing on the channel can be trusted: the agent ends."""
-    assert agent.process.stdin is not None
-    agent.process.stdin.write(b"GET / HTTP/1.1\r\n\r\n")
-    agent.process.stdin.flush()
+    assert fresh.process.stdin is not None
+    fresh.process.stdin.write(b"GET / HTTP/1.1\r\n\r\n")
+    fresh.process.stdin.flush()
 
     with pytest.raises(FrameError):
-        agent.receive()
-    assert agent.process.wait(timeout=10) == 0
+        fresh.receive()
+    assert fresh.process.wait(timeout=10) == 0
 
 
 def test_nothing_before_hello(tmp_path: Path) -> None:
@@ -408,50 +423,50 @@ def test_nothing_before_hello(tmp_path: Path) -> None:
         assert agent.ask("facts").header["error"]["code"] == "no_lease"
 
 
-def test_second_controller_sees_the_holder(agent: LocalAgent) -> None:
+def test_second_controller_sees_the_holder(fresh: LocalAgent) -> None:
     """A held board is refused with its holder's name; `bye` frees it at once, and the token grows."""
-    with LocalAgent(agent.root) as second:
+    with LocalAgent(fresh.root) as second:
         refused = second.hello("second")["error"]
         assert refused["code"] == "lease_busy"
         assert refused["owner"]["holder"] == "tests"
         assert "held by tests since" in refused["message"]
         assert refused["strays"] == []
 
-        assert agent.ask("bye").header["ok"]
+        assert fresh.ask("bye").header["ok"]
 
         taken = second.hello("second")
         assert taken["ok"]
         assert taken["token"] == 2
 
 
-def test_end_of_the_channel_frees_everything(fake: LocalAgent) -> None:
+def test_end_of_the_channel_frees_everything(fresh: LocalAgent) -> None:
     """When the controller goes, session and zygote die and the lease is free."""
-    asked = request(fake, "timing", b"run hang", data_of(x=np.ones((3, 2), np.float32)), env="fake-env")
-    fake.send("session", **asked)
-    marker = f"zygote {fake.root} fake-env"
+    asked = request(fresh, "timing", b"run hang", PAIR, env="fake-env")
+    fresh.send("session", **asked)
+    marker = f"zygote {fresh.root} fake-env"
     assert wait_until(lambda: count_processes(marker) == 2)
 
-    assert fake.process.stdin is not None
-    fake.process.stdin.close()
+    assert fresh.process.stdin is not None
+    fresh.process.stdin.close()
 
-    assert fake.process.wait(timeout=10) == 0
+    assert fresh.process.wait(timeout=10) == 0
     assert wait_until(lambda: count_processes(marker) == 0)
-    with LocalAgent(fake.root) as second:
+    with LocalAgent(fresh.root) as second:
         assert second.hello()["ok"]
 
 
-def test_killed_agent_takes_its_children_along(fake: LocalAgent) -> None:
+def test_killed_agent_takes_its_children_along(fresh: LocalAgent) -> None:
     """SIGKILL of the agent leaves no zygote and no session, and the lease is free."""
-    asked = request(fake, "timing", b"run hang", data_of(x=np.ones((3, 2), np.float32)), env="fake-env")
-    fake.send("session", **asked)
-    marker = f"zygote {fake.root} fake-env"
+    asked = request(fresh, "timing", b"run hang", PAIR, env="fake-env")
+    fresh.send("session", **asked)
+    marker = f"zygote {fresh.root} fake-env"
     assert wait_until(lambda: count_processes(marker) == 2)
 
-    os.kill(fake.process.pid, signal.SIGKILL)
-    fake.process.wait()
+    os.kill(fresh.process.pid, signal.SIGKILL)
+    fresh.process.wait()
 
     assert wait_until(lambda: count_processes(marker) == 0)
-    with LocalAgent(fake.root) as second:
+    with LocalAgent(fresh.root) as second:
         assert second.hello()["ok"]
 
 
@@ -468,12 +483,12 @@ def test_silent_holder_loses_the_lease(tmp_path: Path) -> None:
             assert second.hello()["ok"]
 
 
-def test_session_outlives_the_silence_of_its_controller(fake: LocalAgent) -> None:
+def test_session_outlives_the_silence_of_its_controller(fresh: LocalAgent) -> None:
     """While a session runs within its deadline the lease does not expire."""
-    fake.hello(ttl_s=0.3)
-    asked = request(fake, "timing", b"run hang", data_of(x=np.ones((3, 2), np.float32)), env="fake-env", deadline_s=1.5)
+    fresh.hello(ttl_s=0.3)
+    asked = request(fresh, "timing", b"run hang", PAIR, env="fake-env", deadline_s=1.5)
 
-    reply = fake.ask("session", **asked).header
+    reply = fresh.ask("session", **asked).header
 
     assert reply["error"]["code"] == "timeout"
 
