@@ -16,6 +16,11 @@ def ends(estimate: Estimate) -> tuple[float, float]:
     return low, high
 
 
+def is_exact(estimate: Estimate) -> bool:
+    """Tell whether the figure is a fact without an interval; an interval that is open at both ends is not."""
+    return estimate.low is not None and estimate.low == estimate.high
+
+
 def decide(limit: Limit, estimate: Estimate) -> Outcome:
     """Compare the whole interval with the limit.
 

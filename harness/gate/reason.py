@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.gate.decide import ends
+from harness.gate.decide import ends, is_exact
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
@@ -42,7 +42,7 @@ def show(estimate: Estimate, dimension: Dimension) -> str:
 
     A narrow interval gets as many digits (up to 6) as it takes to tell its ends apart.
     """
-    if estimate.low == estimate.high:
+    if is_exact(estimate):
         return format(estimate.value, dimension)
     low, high = ends(estimate)
     digits = next((d for d in (3, 4, 5) if format(low, dimension, digits=d) != format(high, dimension, digits=d)), 6)
@@ -57,7 +57,7 @@ def _name(limit: Limit, estimate: Estimate) -> str:
 def _change(found: Estimate, dimension: Dimension) -> str:
     """Write a change from the reader's side: `2 % worse than`, `equal to`, and the interval (positive is worse)."""
     low, high = ends(found)
-    interval = "" if found.low == found.high else f" [{format(low, dimension)}, {format(high, dimension)}]"
+    interval = "" if is_exact(found) else f" [{format(low, dimension)}, {format(high, dimension)}]"
     if found.value == 0:
         return f"equal{interval} to"
     if found.value > 0:
@@ -79,14 +79,14 @@ def _undecided(limit: Limit, estimate: Estimate) -> str:
 def _spare(estimate: Estimate, margin: float | None) -> str:
     if margin is None:
         return ""
-    least = "" if estimate.low == estimate.high else "at least "
+    least = "" if is_exact(estimate) else "at least "
     return f", with {least}{_percent(margin)} to spare"
 
 
 def _excess(estimate: Estimate, margin: float | None) -> str:
     if margin is None:
         return ""
-    least = "" if estimate.low == estimate.high else "at least "
+    least = "" if is_exact(estimate) else "at least "
     return f" by {least}{_percent(abs(margin))}"
 
 
