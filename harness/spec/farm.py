@@ -14,7 +14,7 @@ from harness.spec import validate, yaml
 from harness.spec.board import BoardSettings, Written, check_board, settle
 from harness.spec.form import BoardForm, Form, MetricLimits, Name, Scope, Title
 from harness.spec.limits import read_scopes
-from harness.spec.model import Device, Emulation, Farm, Ssh, Suite, Tier
+from harness.spec.model import Device, Farm, Ssh, Suite
 from harness.spec.profile import Profile, ProfileShelf
 from harness.spec.ssh import SshForm, check_host_key
 from harness.spec.tree import Document, Items, Location, Mapping, Scalar
@@ -212,16 +212,14 @@ def _device(
 ) -> Device:
     where: Location = ("devices", index)
     ssh = Ssh(form.ssh.host, form.ssh.user, form.ssh.port, form.host_key) if form.ssh is not None else None
-    emulation: Emulation | None = profile.emulation
-    tier: Tier = profile.tier
     return Device(
         name=form.name,
         profile=profile.name,
         lineage=profile.lineage,
-        tier=tier,
+        tier=profile.tier,
         origin=document.origin(document.find([*where, "name"])),
         ssh=ssh,
-        emulation=emulation,
+        emulation=profile.emulation,
         own_sshd=own_sshd,
         python=settings.python,
         root=settings.root,

@@ -91,7 +91,7 @@ def _read_limit(
         said = f"{quoted(value.text)} is impossible for {kind} of {metric.name}"
         problems.append(document.problem(value, said, impossible))
         return None
-    return Limit(metric.name, kind, number, value.text.strip(), document.origin(value), accept)
+    return Limit(metric.name, kind, number, " ".join(value.text.split()), document.origin(value), accept)
 
 
 def _why_impossible(metric: Metric, kind: LimitKind, value: float) -> str:

@@ -99,12 +99,16 @@ class Document:
         return node.text if isinstance(node, Scalar) else ""
 
     def problem(self, node: Node, message: str, hint: str = "") -> Problem:
-        """Say what is wrong with a node."""
-        return Problem(self.file, node.line, node.column, message, hint)
+        """Say what is wrong with a node; what the file says is escaped, so that no terminal obeys it."""
+        return Problem(self.file, node.line, node.column, _printable(message), _printable(hint))
 
     def origin(self, node: Node) -> Origin:
         """Name the place of a node."""
         return Origin(self.file, node.line, node.column)
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def _child(node: Node, part: str | int) -> tuple[Node, Node] | None:

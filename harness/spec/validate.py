@@ -131,6 +131,8 @@ def _type_message(kind: str, context: Mapping[str, Any], value: object) -> tuple
         "string_too_short": ("min_length", "too short: at least"),
         "string_too_long": ("max_length", "too long: at most"),
     }
+    if kind == "string_pattern_mismatch":
+        return f"{quoted(str(value))} has characters that cannot be here", f"pattern: {context.get('pattern')}"
     if kind in bounds:
         key, words = bounds[kind]
         number = "" if isinstance(value, list | dict | str) else f", found {value}"

@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from harness.errors import SpecError
 from harness.spec import ProfileShelf, check_scopes, load_farm
-from harness.spec.model import Artifact, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Farm, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
 
 FARM = """\
 farm: lab
@@ -174,6 +175,14 @@ def test_host_keys_of_ssh_keygen(tmp_path: Path, kind: str) -> None:
         ssh = load_farm(file).devices[0].ssh
         assert ssh is not None
         assert ssh.host_key == pin
+
+
+def test_farm_travels_as_json(farm_file: Path) -> None:
+    """A farm survives the way to a worker."""
+    farm = load_farm(farm_file)
+    adapter = TypeAdapter(Farm)
+
+    assert adapter.validate_json(adapter.dump_json(farm)) == farm
 
 
 def test_a_thousand_boards(tmp_path: Path) -> None:
