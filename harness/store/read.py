@@ -113,9 +113,7 @@ def _check_version(data: bytes, source: str) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise RecordError(f"{source}: no schema_version: not a record of fleetgate")
     if version > SCHEMA_VERSION:
-        raise RecordError(
-            f"{source}: schema version {version} is newer than {SCHEMA_VERSION}: upgrade fleetgate"
-        )
+        raise RecordError(f"{source}: schema version {version} is newer than {SCHEMA_VERSION}: upgrade fleetgate")
 
 
 def _refs(record: CellRecord) -> tuple[ArrayRef, ...]:

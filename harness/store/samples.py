@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,9 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 MOST_FILE_BYTES = 2**30
 MOST_ARRAY_BYTES = 2**31
 _KINDS = "biuf"
+_TORN = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, ValueError, TypeError, EOFError, OSError,
+         NotImplementedError, RuntimeError)  # fmt: skip
+"""What zipfile and numpy raise on bytes that are not what they seem (RuntimeError: an encrypted member)."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -53,7 +58,7 @@ def unpack(data: bytes, source: str) -> dict[str, AnyArray]:
             return dict(_members(archive))
     except RecordError as error:
         raise RecordError(f"{source}: {error}") from error
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, zlib.error) as error:
+    except _TORN as error:
         raise RecordError(f"{source}: torn or no sample file: {str(error)[:200]}") from error
 
 
@@ -65,10 +70,23 @@ def digest(data: bytes) -> str:
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, AnyArray]]:
     for entry in archive.infolist():
         key = entry.filename.removesuffix(".npy")
-        with archive.open(entry) as stream:
-            array = np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+        array = _array(archive.read(entry))
         _check(key, array)
         yield key, array
+
+
+def _array(content: bytes) -> AnyArray:
+    """Decode one .npy; its header must promise exactly the bytes that are there, before memory is asked for."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("unknown .npy version")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    count = math.prod(shape)
+    if dtype.kind not in _KINDS or is_fortran or min(shape, default=0) < 0:
+        raise ValueError(f"samples are plain numbers in C order, not {dtype}{list(shape)}")
+    if count * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{dtype}{list(shape)} does not fit {len(content) - stream.tell()} bytes")
+    return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)
 
 
 def _check(key: str, array: AnyArray) -> None:
