@@ -30,10 +30,19 @@ class AgentClient:
         channel: speaks frames already (see `harness.device.start`).
         where: the board in words, for messages.
         is_alive: asked twice a second, where the harness can know that a board is gone (an emulator's process).
+        drop: ends the whole connection; closing a channel alone would wait for a peer that is stuck.
     """
 
-    def __init__(self, channel: Channel, where: str, *, is_alive: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        where: str,
+        *,
+        is_alive: Callable[[], bool] | None = None,
+        drop: Callable[[], None] | None = None,
+    ) -> None:
         self._channel = channel
+        self._drop = drop or channel.close
         self._where = where
         self._is_alive = is_alive or (lambda: True)
         self._state = threading.Condition()
@@ -205,11 +214,12 @@ class AgentClient:
                 return  # `_send` has told everybody
 
     def _fail(self, error: FleetgateError) -> FleetgateError:
-        """Keep the first failure, wake whoever waits, drop the channel; return the failure that counts."""
+        """Keep the first failure, wake whoever waits, drop the connection; return the failure that counts."""
         with self._state:
             self._failure = self._failure or error
             self._ended.set()
             self._state.notify_all()
+        self._drop()
         self._channel.close()
         return self._failure
 

@@ -19,8 +19,6 @@ FILES = (
     "/proc/sys/kernel/random/boot_id",
     "/proc/device-tree/model",
     "/sys/class/dmi/id/product_name",
-    "/sys/devices/system/cpu/present",
-    "/etc/os-release",
 )
 GLOBS = (
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor",
@@ -46,7 +44,7 @@ def parse_facts(raw: Mapping[str, Any]) -> Facts:
     machine = _first_text(files, "/proc/device-tree/model", "/sys/class/dmi/id/product_name")
     governors = sorted(set(_numbered(globs, "scaling_governor")))
     return Facts(
-        architecture=_word(python, "architecture"),
+        architecture=_architecture(python),
         cpu=name_cores(cpuinfo),
         cores=len(_list(python, "affinity")) or len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)),
         features=_features(cpuinfo),
@@ -64,6 +62,12 @@ def parse_facts(raw: Mapping[str, Any]) -> Facts:
         free_bytes=_count(disk, "free_bytes"),
         throttled=_throttled(_mapping(raw, "commands")),
     )
+
+
+def _architecture(python: Mapping[str, Any]) -> str:
+    """Return the machine that wheels must be for: a 32-bit system may run on a 64-bit kernel (Raspberry Pi OS)."""
+    machine = _word(python, "architecture")
+    return "armv7l" if python.get("bits") == 32 and machine in {"aarch64", "armv8l"} else machine
 
 
 def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -39,6 +40,8 @@ class Reach:
     transport: Transport
     is_alive: Callable[[], bool] | None = None
     emulator: str = ""
+    tidy: Callable[[], None] = lambda: None
+    """Forget files that installing needed and running does not, on disk and in memory."""
 
 
 class Prepare(Protocol):
@@ -113,13 +116,14 @@ class _Boards:
     @contextlib.contextmanager
     def start(self, builds: Collection[tuple[str, str]]) -> Iterator[Reach]:
         """Start a board that has `builds` installed; the first time they are installed and kept as a snapshot."""
-        key = self._key(builds)
+        key = self._key(builds) if builds else ""
 
         def install(machine: Machine) -> None:
             self._progress(f"installing runtimes on {self._emulation.cpu} (once)")
             self._visit(machine, builds)
 
-        self._snapshots.prepared(self._emulation, key, install)
+        if key:
+            self._snapshots.prepared(self._emulation, key, install)
         with self._snapshots.start(self._emulation, key) as machine, self._reached(machine, key) as reach:
             yield reach
 
@@ -138,7 +142,13 @@ class _Boards:
         )
         emulator = f"{qemu_version()}, image {self._image.id}, snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}"
         with self._cancellation.doing(machine.kill), _connected(endpoint, self._cancellation) as transport:
-            yield Reach(transport, machine.alive, emulator)
+            yield Reach(transport, machine.alive, emulator, lambda: self._tidy(machine))
+
+    def _tidy(self, machine: Machine) -> None:
+        """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""
+        home, _, rest = self._spec.root.rpartition("~/")
+        store = ("~/" if self._spec.root.startswith("~/") else home) + shlex.quote(f"{rest}/store")
+        machine.run(f"rm -rf -- {store} && sync && echo 3 >/proc/sys/vm/drop_caches")
 
     def _visit(self, machine: Machine, builds: Collection[tuple[str, str]]) -> Facts:
         """Install builds on a running board, and leave it as if nobody was there."""

@@ -102,13 +102,18 @@ class OpenDevice:
             DeviceError: the board's disk is full or read-only.
         """
         if (family, build) not in self._envs:
-            env = resolve(family, build, self.facts, progress=self._progress, cancel=self._cancel)
-            if env.id != SYSTEM:
-                self._install(env)
+            env = self.install_runtime(family, build)
             fields = {"env": env.id, "runtime": family, "deterministic": self._is_deterministic}
             self._client.request("warm", fields, deadline_s=WARM_S * self._slowdown)
             self._envs[family, build] = env
         return self._envs[family, build]
+
+    def install_runtime(self, family: str, build: str = "") -> RuntimeEnv:
+        """Bring a runtime onto the board, unless it is there, without loading it; see `ensure_runtime`."""
+        env = resolve(family, build, self.facts, progress=self._progress, cancel=self._cancel)
+        if env.id != SYSTEM and self._install(env):
+            self._progress(f"installed {env.requirement} on {self.spec.name}")
+        return env
 
     def measure(self, request: SessionRequest) -> SessionResult:
         """Run one session on the board and return its validated result.
@@ -147,13 +152,18 @@ class OpenDevice:
     def _read_facts(self) -> Facts:
         return parse_facts(self._client.request("facts", REQUEST, deadline_s=90.0, silence_s=60.0).header)
 
-    def _install(self, env: RuntimeEnv) -> None:
-        deploy(self._client, [wheel.path for wheel in env.wheels], progress=self._progress)
+    def _install(self, env: RuntimeEnv) -> bool:
+        """Install wheels and tell whether that was necessary; an environment that is there needs no wheels."""
         wheels = [{"digest": wheel.sha256, "filename": wheel.filename} for wheel in env.wheels]
         fields = {"env": env.id, "wheels": wheels}
-        reply = self._client.request("env", fields, deadline_s=INSTALL_S, silence_s=INSTALL_S)
-        if parse_reply(Installed, reply).installed:
-            self._progress(f"installed {env.requirement} on {self.spec.name}")
+        try:
+            reply = self._client.request("env", fields, deadline_s=INSTALL_S)
+        except InfraError as error:
+            if error.code != "missing":
+                raise
+            deploy(self._client, [wheel.path for wheel in env.wheels], progress=self._progress)
+            reply = self._client.request("env", fields, deadline_s=INSTALL_S)
+        return parse_reply(Installed, reply).installed
 
 
 def holder_name(run_id: str = "") -> str:
@@ -241,6 +251,9 @@ def _prepare(
 ) -> Facts:
     """Bring an emulated board into the state that its snapshot keeps, and give its facts."""
     with _agent(spec, reach, holder_name(), progress, cancellation) as device:
+        for family, build in sorted(builds):
+            device.install_runtime(family, build)
+        reach.tidy()
         for family, build in sorted(builds):
             device.ensure_runtime(family, build)
         return device.facts

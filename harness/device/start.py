@@ -51,7 +51,7 @@ def start_agent(
     except BaseException:
         channel.close()
         raise
-    client = AgentClient(channel, transport.describe(), is_alive=is_alive)
+    client = AgentClient(channel, transport.describe(), is_alive=is_alive, drop=transport.close)
     try:
         fields = {"holder": start.holder, "ttl_s": start.ttl_s, "nonce": nonce}
         hello = parse_reply(Hello, client.request("hello", fields, deadline_s=HELLO_S, silence_s=HELLO_S))

@@ -64,6 +64,7 @@ class SshTransport:
         self._endpoint = endpoint
         self._cancel = cancel or threading.Event()
         self._connections: list[fabric.Connection] = []
+        self._opening: fabric.Connection | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -84,10 +85,10 @@ class SshTransport:
 
     def close(self) -> None:
         """Drop the connection and those to its jump hosts."""
+        if self._opening is not None:
+            self._opening.client.close()
         while self._connections:
-            connection = self._connections.pop()
-            if connection.client is not None:
-                connection.client.close()
+            self._connections.pop().client.close()
 
     def open(self, argv: Sequence[str]) -> SshChannel:
         """Start a program on the board, without a terminal, and return its streams."""
@@ -179,11 +180,14 @@ class SshTransport:
             },
         )
         connection.client.set_missing_host_key_policy(_Checked(hop))
+        self._opening = connection
         try:
             connection.open()
         except BaseException:
             connection.client.close()
             raise
+        finally:
+            self._opening = None
         return connection
 
 
