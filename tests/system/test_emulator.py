@@ -79,7 +79,7 @@ def _prepare_counting(machine: Machine) -> None:
 
 @pytest.mark.parametrize("emulation", [_DETERMINISTIC, _FUNCTIONAL], ids=["icount", "plain"])
 def test_board_answers_soon_with_a_whole_python(emulation: Emulation) -> None:
-    """A restored board answers a pinned login within 10 s and has what an agent needs: Python, room, libraries."""
+    """A restored board answers a pinned login within 15 s and has what an agent needs: Python, room, libraries."""
     start_board(emulation, progress=_say).kill()
 
     started = time.monotonic()
@@ -90,7 +90,7 @@ def test_board_answers_soon_with_a_whole_python(emulation: Emulation) -> None:
         free_bytes = int(machine.run("df -B1 --output=avail / | tail -1"))
         libraries = machine.run("ldconfig -p")
 
-    assert answered_s < 10
+    assert answered_s < 15
     assert free_bytes > 1.5 * 2**30
     assert "libgomp.so.1" in libraries
     assert "libstdc++.so.6" in libraries

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ def extract_command(suite: str, packages: Sequence[str], tar: Path, *, mirror: s
         is_root: False unpacks in a user namespace.
     """
     command = [
+        # Should the controller be killed, mmdebstrap is told to end too. That signal comes when the calling *thread*
+        # ends, which waits for mmdebstrap all the time.
+        *(program("setpriv") or "setpriv", "--pdeathsig", "TERM"),
         program("mmdebstrap") or "mmdebstrap",
         "--mode=root" if is_root else "--mode=unshare",
         "--architectures=arm64",
@@ -60,17 +64,21 @@ def extract_packages(
     environment = os.environ | {"LC_ALL": "C"}
     last = collections.deque[str](maxlen=8)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,  # mmdebstrap answers SIGTERM by ending its process group, which must not be ours
     ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
                 last.append(line.rstrip())
-                progress_line = line.removeprefix("I: ").strip().rstrip(".")
-                if progress_line.startswith(_SHOWN):
-                    progress(f"packages of {suite}: {progress_line}")
+                _show(line.removeprefix("I: ").strip().rstrip("."), suite, progress)
         except BaseException:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             raise
     if process.returncode != 0:
         tail = "\n  ".join(last)
@@ -78,3 +86,8 @@ def extract_packages(
             f"mmdebstrap could not unpack the packages of {suite} (exit {process.returncode}); is the mirror "
             f"reachable? Another one can be named with {MIRROR_VARIABLE} or --mirror. Its last lines:\n  {tail}"
         )
+
+
+def _show(step: str, suite: str, progress: Callable[[str], None]) -> None:
+    if step.startswith(_SHOWN):
+        progress(f"packages of {suite}: {step}")

@@ -24,6 +24,7 @@ BUILD_PROGRAMS = RUN_PROGRAMS | {
     "ssh-keygen": "openssh-client",
     "mke2fs": "e2fsprogs",
     "debugfs": "e2fsprogs",
+    "setpriv": "util-linux",
 }
 """Program -> Debian package: needed to build an image."""
 
