@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import lzma
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from harness.emulator.image import ImageRecipe, build_image, find_image, load_image
 from harness.emulator.image.kernel import initramfs, read_kernel
-from harness.emulator.image.packages import extract_command
+from harness.emulator.image.packages import extract_command, extract_packages
 from harness.emulator.image.requirement import program
 from harness.emulator.image.rootfs import Keys, configure, is_wanted, make_disk, merged_path, unpack
 from harness.errors import ImageError
@@ -67,6 +68,45 @@ def test_extract_without_root_names_the_mirror() -> None:
 
     assert "--mode=unshare" in command
     assert command[-3:] == ["trixie", "o.tar", "http://127.0.0.1/debian"]
+
+
+@pytest.fixture
+def fake_mmdebstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a shell script in mmdebstrap's place; the test writes it."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    script = folder / "mmdebstrap"
+    script.touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return script
+
+
+def test_failed_extraction_quotes_mmdebstrap(fake_mmdebstrap: Path, tmp_path: Path) -> None:
+    """The error carries the last words of mmdebstrap and the way to another mirror; steps were told before."""
+    fake_mmdebstrap.write_text("#!/bin/sh\necho I: downloading packages with apt...\necho E: no such suite\nexit 25\n")
+    lines: list[str] = []
+
+    with pytest.raises(ImageError, match=r"(?s)exit 25.*FLEETGATE_MIRROR.*E: no such suite"):
+        extract_packages("bookworm", ["dash"], tmp_path / "o.tar", mirror="", progress=lines.append)
+
+    assert lines == ["packages of bookworm: downloading packages with apt"]
+
+
+def test_interrupted_extraction_ends_mmdebstrap_alone(fake_mmdebstrap: Path, tmp_path: Path) -> None:
+    """An interruption ends mmdebstrap by its process group, which is not the controller's."""
+    fake_mmdebstrap.write_text("#!/bin/sh\necho I: downloading packages $$...\nexec sleep 60\n")
+    groups: list[int] = []
+
+    def interrupt(line: str) -> None:
+        groups.append(int(line.rsplit(maxsplit=1)[1]))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_packages("bookworm", ["dash"], tmp_path / "o.tar", mirror="", progress=interrupt)
+
+    assert groups[0] != os.getpgrp()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(groups[0], 0)
 
 
 def test_modules_come_in_load_order_and_unpacked(packages: Path) -> None:
@@ -191,6 +231,19 @@ def test_disk_is_sparse_and_owned_by_root(tree: Path, tmp_path: Path) -> None:
     assert "Mode:  0600" in shown
     assert disk.stat().st_size == 256 << 20
     assert disk.stat().st_blocks * 512 < 32 << 20
+
+
+def test_disk_of_another_user_is_given_to_root(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a builder who is not root belong to root on the board, or sshd would refuse the keys."""
+    if os.geteuid() == 0:
+        os.chown(tree / "root/.ssh/authorized_keys", 1000, 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    make_disk(tree, tmp_path / "root.img", size_bytes=64 << 20)
+
+    command = [program("debugfs") or "debugfs", "-R", "stat /root/.ssh/authorized_keys", str(tmp_path / "root.img")]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "User:     0   Group:     0" in shown
 
 
 def test_disk_identity_does_not_vary(tree: Path, tmp_path: Path) -> None:
