@@ -25,30 +25,26 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str]) -> int:
     """Run COMMAND in FOLDER until it ends (its exit code is returned) or the controller does (FOLDER is removed)."""
     folder, channel, command = arguments[0], int(arguments[1]), arguments[2:]
-    controller = os.pidfd_open(os.getppid())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _stop)
+    orders = [0, os.pidfd_open(os.getppid()), _signals()]
     child = _start(command, folder, channel)
     os.close(channel)
     print(child.pid, flush=True)  # noqa: T201  the controller reads it
-    try:
-        order_given = _wait(child, controller)
-    except _Stopped:
-        order_given = True
+    is_ordered = _wait(child, orders)
     if child.poll() is None:
         child.kill()
     code = child.wait()
-    if order_given:
+    if is_ordered:
         shutil.rmtree(folder, ignore_errors=True)
     return code if code >= 0 else 128 - code
 
 
-class _Stopped(Exception):  # noqa: N818  an order, not an error
-    """A signal asks the guard to end."""
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise _Stopped
+def _signals() -> int:
+    """Turn the signals that ask for an end into bytes on a descriptor: no moment is a wrong one for them to come."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+    return reading
 
 
 def _start(command: list[str], folder: str, channel: int) -> subprocess.Popen[bytes]:
@@ -72,19 +68,17 @@ def _start(command: list[str], folder: str, channel: int) -> subprocess.Popen[by
         )
 
 
-def _wait(child: subprocess.Popen[bytes], controller: int) -> bool:
-    """Wait for the end of QEMU (False) or of the controller (True)."""
+def _wait(child: subprocess.Popen[bytes], orders: list[int]) -> bool:
+    """Wait for the end of QEMU (False) or for an order to stop (True): one of the descriptors becomes readable.
+
+    Nothing is ever written to standard input, so that it is readable only at its end.
+    """
     poll = select.poll()
     ended = os.pidfd_open(child.pid)
-    poll.register(ended, select.POLLIN)
-    poll.register(controller, select.POLLIN)
-    poll.register(0, select.POLLIN)
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
-        if ended in ready:
-            return controller in ready
-        if controller in ready or (0 in ready and not os.read(0, 1)):
-            return True
+    for descriptor in (ended, *orders):
+        poll.register(descriptor, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll()}
+    return not ready.isdisjoint(orders)
 
 
 if __name__ == "__main__":
