@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
@@ -17,6 +17,9 @@ from harness.records.outcome import Outcome
 from harness.report import chart, wording
 from harness.report.limit_chart import gate_chart
 from harness.report.view import view
+
+DRAWN: Final = 300
+"""Cells whose samples are drawn, the most urgent first: the file stays small enough to be mailed."""
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,9 +46,10 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
     page = _environment().get_template("report.html.j2")
     shown = view(run, judgement)
     css = _style_sheet()
-    charts = {
-        cell.anchor: chart.cell_charts(cell, samples.arrays(cell.planned.key)) for cell in shown.cells if cell.record
-    }
+    drawn = sorted(
+        (cell for cell in shown.cells if cell.record), key=lambda cell: wording.WORST_FIRST.index(cell.worst)
+    )
+    charts = {cell.anchor: chart.cell_charts(cell, samples.arrays(cell.planned.key)) for cell in drawn[:DRAWN]}
     return page.render(report=shown, charts=charts, css=Markup(css), css_hash=_hash(css))  # noqa: S704  our own file
 
 

@@ -85,7 +85,9 @@ def _row(blocker: Blocker) -> str:
     name = f"{gate.name} {gate.label}".strip() if alone else f"{len(blocker.gates)} gates"
     figure = f"{gate.value} {gate.interval}".strip() if alone else ""
     limit = gate.limit if alone and gate.verdict.limit is not None else ""
-    cells = (blocker.cell.key, name, figure, limit, gate.margin if alone else "", blocker.reason[:300])
+    first, several = blocker.cells[0], len(blocker.cells) > 1
+    where = f"{len(blocker.cells)} cells on {first.board}" if several else first.key
+    cells = (where, name, figure, limit, gate.margin if alone else "", blocker.reason[:300])
     return f"| {blocker.outcome.value.replace('_', ' ')} | " + " | ".join(map(escape, cells)) + " |"
 
 

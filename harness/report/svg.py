@@ -9,8 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from markupsafe import Markup, escape
+
+STEPS: Final = ((10, 50**0.5), (5, 10**0.5), (2, 2**0.5))
+"""Factor of a tick step -> the least raw step that rounds to it, halfway on a log scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
         return ()
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    step = power * next((factor for factor, least in STEPS if raw / power >= least), 1)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return tuple(index * step for index in range(first, last + 1))
@@ -102,16 +106,13 @@ def element(name: str, *content: str, **attributes: str | float) -> Markup:
 
     Markup in `content` stays markup.
     """
-    written = Markup("").join(
-        Markup(' {}="{}"').format(
-            escape(key.rstrip("_").replace("_", "-")), value if isinstance(value, str) else pixel(value)
-        )
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value) if isinstance(value, str) else pixel(value)}"'
         for key, value in attributes.items()
     )
-    inner = Markup("").join(escape(part) for part in content)
-    if not inner:
-        return Markup("<{0}{1}/>").format(escape(name), written)
-    return Markup("<{0}{1}>{2}</{0}>").format(escape(name), written, inner)
+    inner = "".join(map(escape, content))
+    text = f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>"
+    return Markup(text)  # noqa: S704  names are ours, everything else is escaped above
 
 
 def picture(title: str, width: float, height: float, *content: str, class_: str = "chart") -> Markup:

@@ -73,7 +73,7 @@ def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: boo
     columns = _columns(shown, max(width, TABLE))
     paint = _paint if color else _plain
     rank = wording.WORST_FIRST.index
-    lines = [_heading(columns, paint=paint)]
+    lines = [_heading(columns, paint=paint)] if columns.figure else []
     for cell in sorted(shown.cells, key=lambda cell: rank(cell.worst)):
         lines += _cell_lines(cell, columns, max(width, NARROWEST), paint=paint)
     return "\n".join([*lines, "", *_ending(shown, max(width, NARROWEST), paint=paint)]) + "\n"

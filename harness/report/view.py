@@ -6,7 +6,7 @@ Decides nothing: order and membership of the blockers are those of `harness.gate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import RecordError
@@ -22,10 +22,10 @@ from harness.units import Dimension
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What keeps the release from GO in one cell for one reason: one gate, or several that have no evidence."""
+    """What keeps the release from GO for one reason: one gate, or all gates of one board that one cause took away."""
 
     outcome: Outcome
-    cell: CellView
+    cells: tuple[CellView, ...]
     gates: tuple[GateView, ...]
     reason: str
 
@@ -155,16 +155,18 @@ def _blockers(judgement: Judgement, cells: Sequence[CellView]) -> tuple[Blocker,
     for name in judgement.decision.blockers:
         verdict = named.get(name)
         if verdict is not None:
-            why = (wording.cause_of(verdict),) if verdict.estimate is None else (verdict.metric, verdict.kind)
-            together.setdefault((verdict.cell, verdict.outcome, *why), []).append(verdict)
-    return tuple(_blocker(views[group[0].cell], group) for group in together.values())
+            cause = (verdict.device, wording.cause_of(verdict))
+            why = cause if verdict.estimate is None else (verdict.cell, verdict.metric, verdict.kind)
+            together.setdefault((verdict.outcome, *why), []).append(verdict)
+    return tuple(_blocker(views, group) for group in together.values())
 
 
-def _blocker(cell: CellView, group: Sequence[Verdict]) -> Blocker:
+def _blocker(views: Mapping[str, CellView], group: Sequence[Verdict]) -> Blocker:
     gates = tuple(view_gate(verdict) for verdict in sorted(group, key=urgency))
     first = gates[0].verdict
     reason = neutral(first.reason) if first.estimate else wording.cause_of(first)
-    return Blocker(first.outcome, cell, gates, reason)
+    cells = tuple(views[key] for key in dict.fromkeys(verdict.cell for verdict in group))
+    return Blocker(first.outcome, cells, gates, reason)
 
 
 def _coverage(cells: Sequence[CellView]) -> Coverage:

@@ -91,6 +91,8 @@ def neutral(text: str, *, lines: bool = False, longest: int = 2000) -> str:
         longest: characters kept; the rest is replaced by an ellipsis.
     """
     kept = text if len(text) <= longest else text[: longest - 1] + "…"
+    if kept.isprintable():
+        return kept
     allowed = "\n\t" if lines else ""
     return "".join(
         char if char in allowed or unicodedata.category(char) not in INVISIBLE else _escaped(char) for char in kept

@@ -24,7 +24,7 @@ def test_blockers_keep_the_order_of_the_gate(run: SampleRun) -> None:
 
     assert shown.release is Release.NO_GO
     first = shown.blockers[0]
-    assert f"{first.cell.key} {first.gates[0].verdict.metric} max" == run.judgement.decision.blockers[0]
+    assert f"{first.cells[0].key} {first.gates[0].verdict.metric} max" == run.judgement.decision.blockers[0]
 
 
 def test_gates_lost_for_one_reason_are_one_blocker(run: SampleRun) -> None:
@@ -35,6 +35,24 @@ def test_gates_lost_for_one_reason_are_one_blocker(run: SampleRun) -> None:
     assert len(lost) == 1
     assert len(lost[0].gates) == 6
     assert lost[0].gates[0].name == "loads and runs"
+
+
+def test_one_dead_board_is_one_blocker(run: SampleRun) -> None:
+    """What one cause took away from several cells of a board is said once, with every cell."""
+    lost = tuple(
+        replace(verdict, outcome=Outcome.INFRA, reason="not measured: a53 does not answer", estimate=None)
+        if verdict.device == "a53"
+        else verdict
+        for verdict in run.judgement.verdicts
+    )
+    names = tuple(f"{verdict.cell} {verdict.metric} {verdict.kind}" for verdict in lost if verdict.device == "a53")
+    decision = replace(run.judgement.decision, blockers=names)
+
+    blockers = view(run.record, replace(run.judgement, verdicts=lost, decision=decision)).blockers
+
+    assert len(blockers) == 1
+    assert [cell.key for cell in blockers[0].cells] == [cell.key for cell in run.record.plan.cells[:4]]
+    assert len(blockers[0].gates) == len(names)
 
 
 def test_every_blocking_gate_is_shown_exactly_once(run: SampleRun) -> None:
