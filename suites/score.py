@@ -71,8 +71,8 @@ def main(arguments: list[str]) -> int:
         data, *files = arguments
         commands = [[sys.executable, __file__, "--one", data, files[0], file] for file in files]
         return max(subprocess.run(command, check=False).returncode for command in commands)
-    data, reference, path = (Path(text) for text in arguments[1:])
-    with np.load(data) as archive:
+    evaluation, reference, path = (Path(text) for text in arguments[1:])
+    with np.load(evaluation) as archive:
         x, labels = archive["x"], archive.get("y")
     try:
         outputs = run(path, x)

@@ -188,13 +188,13 @@ def quantize_onnx(source: Path, data: Split) -> None:
             weight_type=QuantType.QInt8,
             per_channel=True,
         )
-        # The previous release: one scale per tensor, 64 calibration images, activations unsigned.
+        # The previous release: one scale per tensor, 64 calibration images.
         quantize_static(
             prepared,
             HERE / "digits_int8_v1.onnx",
             TrainingImages(data, 64),
             quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
+            activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             per_channel=False,
         )
