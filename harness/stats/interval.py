@@ -10,8 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
-from scipy import stats as distributions
+from scipy import special
 
 from harness.stats.quantile import FloatArray, check_samples
 
@@ -63,7 +62,7 @@ def quantile_interval(samples: FloatArray, q: float, *, confidence: float = CONF
     tail = _tail(confidence)
     n = samples.size
     ordered = np.sort(samples)
-    cumulated = distributions.binom.cdf(np.arange(n), n, q)
+    cumulated = special.bdtr(np.arange(n, dtype=np.float64), n, q)
     below = int(np.searchsorted(cumulated, tail * (1 + 1e-12), side="right"))
     above = _upper_rank(cumulated, tail)
     miss_low = float(cumulated[below - 1]) if below else 0.0
@@ -99,7 +98,7 @@ def student_interval(samples: FloatArray, *, confidence: float = CONFIDENCE, qua
     n = samples.size
     if n < 2:
         return Interval(-math.inf, math.inf, 1.0)
-    half = float(distributions.t.ppf(1.0 - tail, n - 1)) * float(np.std(samples, ddof=1)) / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 1.0 - tail)) * float(np.std(samples, ddof=1)) / math.sqrt(n)
     half = max(half, quantum)
     middle = float(np.mean(samples))
     return Interval(middle - half, middle + half, confidence)
@@ -142,6 +141,8 @@ def paired_loss_interval(table: PairedTable, *, confidence: float = CONFIDENCE) 
     def excess(loss: float, sign: float) -> float:
         return _tango_score(table, loss) + sign * z
 
+    from scipy import optimize  # takes longer to import than a plan takes to make
+
     edge = 1.0 - 1e-12
     low = -1.0 if excess(-edge, -1.0) < 0 else float(optimize.brentq(excess, -edge, edge, args=(-1.0,), xtol=1e-12))
     high = 1.0 if excess(edge, 1.0) > 0 else float(optimize.brentq(excess, -edge, edge, args=(1.0,), xtol=1e-12))
@@ -183,4 +184,4 @@ def _tail(confidence: float) -> float:
 
 
 def _normal_end(confidence: float) -> float:
-    return float(distributions.norm.ppf(1.0 - _tail(confidence)))
+    return float(special.ndtri(1.0 - _tail(confidence)))
