@@ -98,6 +98,8 @@ class Agent:
         if self._work is None or self._work.answer is None:
             return
         answer, self._work = self._work.answer, None
+        # The controller was silent because it waited: its time to live starts when it hears the answer.
+        self._operations.lease.renew()
         self._channel.send(self._work_id, *answer)
         waiting, self._waiting = self._waiting, []
         for number in waiting:

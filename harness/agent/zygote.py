@@ -36,6 +36,8 @@ def serve(root: str, env: str, runtime: str, fd: int) -> None:
     except Exception as error:  # noqa: BLE001  whatever a runtime raises when it does not fit the board
         control.send(b"failed " + json.dumps({"message": f"{type(error).__name__}: {error}"[:2000]}).encode())
         return
+    # So that the first session finds what the second finds.
+    os.makedirs(os.path.join(root, "active"), mode=0o700, exist_ok=True)
     gc.collect()
     gc.freeze()
     control.send(b"ready " + json.dumps(described).encode())
@@ -63,7 +65,9 @@ def _load(root: str, env: str, runtime: str) -> Runtime:
 def _import(runtime: str) -> Runtime:
     adapter = load_runtime(runtime)
     adapter.probe()
-    # What every session needs beside the runtime is loaded here too, once.
+    # What every session needs beside the runtime is loaded here too, once; cp437 is what zipfile reads an .npz with.
+    import encodings.cp437  # noqa: F401
+
     import harness.agent.session  # noqa: F401
 
     return adapter

@@ -484,13 +484,14 @@ def test_silent_holder_loses_the_lease(tmp_path: Path) -> None:
 
 
 def test_session_outlives_the_silence_of_its_controller(fresh: LocalAgent) -> None:
-    """While a session runs within its deadline the lease does not expire."""
-    fresh.hello(ttl_s=0.3)
-    asked = request(fresh, "timing", b"run hang", PAIR, env="fake-env", deadline_s=1.5)
+    """While a session runs within its deadline the lease does not expire, nor right at its end."""
+    asked = request(fresh, "timing", b"run hang", PAIR, env="fake-env", deadline_s=2.5)
+    fresh.hello(ttl_s=1.0)
 
     reply = fresh.ask("session", **asked).header
 
     assert reply["error"]["code"] == "timeout"
+    assert fresh.ask("ping").header["ok"]
 
 
 def test_stray_with_the_lock_is_named(tmp_path: Path) -> None:
