@@ -5,6 +5,7 @@ Owns the words around one cell. Must not draw and must not know HTML; text that 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -278,4 +279,6 @@ def order_of(sessions: Sequence[SessionRecord]) -> str:
 
 def _reproduce(planned: PlannedCell, run: RunRecord) -> str:
     node = f"{planned.suite_file}::{planned.artifact}[{planned.device}]"
+    if planned.key.startswith(f"{planned.suite_file}::"):  # a test of a Python suite, its second measurement is `#2`
+        node = re.sub(r"#\d+$", "", planned.key)
     return neutral(shlex.join(["pytest", f"--devices={run.plan.farm_file}::{planned.device}", node]))

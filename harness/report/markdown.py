@@ -97,7 +97,7 @@ def _matrix(shown: ReportView) -> list[str]:
     head = "| board | tier | " + " | ".join(map(escape, shown.columns)) + " |"
     lines = [head, "|---" * (len(shown.columns) + 2) + "|"]
     for board in shown.boards:
-        states = (cell.worst.value.replace("_", " ") if cell else "" for cell in board.row)
+        states = (", ".join(cell.worst.value.replace("_", " ") for cell in cells) for cells in board.row)
         lines.append(f"| {escape(board.name)} | {escape(board.tier_words)} | " + " | ".join(states) + " |")
     return [*lines, ""]
 

@@ -59,8 +59,9 @@ class Board:
     tier_limits: str
     facts: tuple[Fact, ...]
     incidents: tuple[IncidentView, ...]
-    row: tuple[CellView | None, ...]
-    """One entry per column of the report; None where nothing was planned."""
+    row: tuple[tuple[CellView, ...], ...]
+    """One entry per column of the report: its cells, none where nothing was planned, several when Python tests measure
+    one artifact more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +188,12 @@ def _why_missing(cell: CellView) -> str:
     return reasons[0] if reasons else "there is no verdict for this cell"
 
 
-def _row(device: Device, columns: Sequence[str], cells: Sequence[CellView]) -> tuple[CellView | None, ...]:
-    mine = {cell.title: cell for cell in cells if cell.planned.device == device.name}
-    return tuple(mine.get(column) for column in columns)
+def _row(device: Device, columns: Sequence[str], cells: Sequence[CellView]) -> tuple[tuple[CellView, ...], ...]:
+    mine = [cell for cell in cells if cell.planned.device == device.name]
+    return tuple(tuple(cell for cell in mine if cell.title == column) for column in columns)
 
 
-def _board(device: Device, met: DeviceRecord | None, row: tuple[CellView | None, ...]) -> Board:
+def _board(device: Device, met: DeviceRecord | None, row: tuple[tuple[CellView, ...], ...]) -> Board:
     incidents = tuple(
         IncidentView(incident.outcome, neutral(incident.code), neutral(incident.message), "")
         for incident in (met.incidents if met else ())

@@ -100,7 +100,7 @@ def test_the_matrix_has_a_place_for_every_cell(run: SampleRun) -> None:
 
     assert shown.columns == ("digits::int8", "digits::fp32", "digits::pruned", "face::blaze")
     assert [board.name for board in shown.boards] == ["a53", "a72", "pi-lab-3"]
-    assert [cell.worst for cell in shown.boards[2].row if cell] == [
+    assert [cell.worst for cells in shown.boards[2].row for cell in cells] == [
         Outcome.FAIL,
         Outcome.INCONCLUSIVE,
         Outcome.QUARANTINED,
@@ -166,6 +166,23 @@ def test_a_cell_says_how_to_do_it_again(run: SampleRun) -> None:
     cell = next(cell for cell in view(run.record, run.judgement).cells if cell.key == "digits::int8[pi-lab-3]")
 
     assert cell.reproduce == "pytest --devices=farm.yaml::pi-lab-3 'suites/digits/digits.suite.yaml::int8[pi-lab-3]'"
+
+
+def test_two_measurements_of_one_artifact_share_a_place_and_keep_their_test() -> None:
+    """A Python suite may measure one artifact twice on a board: both are shown, both say how to do them again."""
+    run = go_run()
+    first = run.record.plan.cells[0]
+    key = "suites/digits/test_budget.py::test_work[a53]"
+    twice = tuple(
+        replace(first, key=name, suite_file="suites/digits/test_budget.py", limits=()) for name in (key, f"{key}#2")
+    )
+    record = replace(run.record, plan=replace(run.record.plan, cells=twice), cells=())
+    judgement = replace(run.judgement, verdicts=())
+
+    shown = view(record, judgement)
+
+    assert [cell.key for cell in shown.boards[0].row[0]] == [key, f"{key}#2"]
+    assert {cell.reproduce for cell in shown.cells} == {f"pytest --devices=farm.yaml::a53 '{key}'"}
 
 
 def test_the_order_of_sessions_is_told(run: SampleRun) -> None:
