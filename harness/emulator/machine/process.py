@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Machine:
         self.emulation = emulation
         self.source = source
         self._ending = contextlib.ExitStack()
+        self._ending_lock = threading.RLock()
         try:
             reap(workspaces_folder())
             workspace = Workspace(workspaces_folder())
@@ -97,8 +99,9 @@ class Machine:
         return self._guard.poll() is None
 
     def kill(self) -> None:
-        """End QEMU at once and remove its folder; further calls do nothing."""
-        self._ending.close()
+        """End QEMU at once and remove its folder, from any thread; further calls do nothing."""
+        with self._ending_lock:
+            self._ending.close()
 
     def console(self, lines: int = 20) -> str:
         """Give the last lines of the serial console."""
