@@ -111,7 +111,7 @@ class _Measuring:
         except FleetgateError as error:
             fatal = error
             self._incidents.append(incident_of(error))
-        if fatal is None:
+        if self._sessions and not self._cancel.is_set():
             self._keep_references(references)
         record = CellRecord(
             key=self._work.planned.key,
@@ -214,8 +214,6 @@ class _Measuring:
         """Copy labels and the reference's outputs beside the samples, so that a replay needs nothing else."""
         from harness.campaign.reference import read_labels
 
-        if Role.CANDIDATE in self._failed:
-            return
         try:
             labels = read_labels(self._work.files.data)
             outputs = references() if references is not None else {}

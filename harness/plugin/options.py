@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -111,4 +110,4 @@ def holder() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()} pid {os.getpid()} ({Path(sys.argv[0]).name})"
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from types import FrameType
+
 import pytest
 
 from harness.plugin.deciding import Deciding
@@ -19,6 +23,7 @@ def activate(config: pytest.Config) -> None:
         pytest.UsageError: the farm is not as it must be, or options contradict each other.
     """
     manager = config.pluginmanager
+    manager.register(Termination(), "fleetgate-termination")
     options = Options.of(config)
     if is_worker(config):
         link = WorkerLink.of(config)
@@ -42,3 +47,20 @@ def _register_measuring(config: pytest.Config, measuring: Measuring) -> None:
     config.stash[collect.MEASURING_KEY] = measuring
     for name, part in (("measuring", measuring), ("collect", collect), ("fixtures", fixtures)):
         config.pluginmanager.register(part, f"fleetgate-{name}")
+
+
+class Termination:
+    """SIGTERM, which CI sends, is taken as Ctrl-C: once, so that the boards are then released in peace."""
+
+    def __init__(self) -> None:
+        self._is_ours = threading.current_thread() is threading.main_thread()
+        self._before = signal.signal(signal.SIGTERM, self._interrupt) if self._is_ours else None
+
+    def pytest_unconfigure(self) -> None:
+        """Give the signal back."""
+        if self._is_ours:
+            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt

@@ -1,0 +1,88 @@
+"""What was asked wrongly ends in exit code 4 before any board is touched; what was not asked does not show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.testing.device import BoardScript
+from harness.testing.rehearsal import SUITE, Rehearsal
+
+UNTOUCHABLE = {name: BoardScript(open_fault="security") for name in ("a53", "a72", "here")}
+
+
+def test_collecting_shows_the_matrix_and_touches_no_board(rehearsal: Rehearsal) -> None:
+    """`--co` prints items and matrix, opens nothing and writes nothing."""
+    rehearsal.script(UNTOUCHABLE)
+
+    finished = rehearsal.run("--co")
+
+    assert finished.code == 0, finished.text
+    assert "int8[a53]" in finished.text
+    assert "digits::int8     5    4    5" in finished.text
+    assert not (rehearsal.folder / "reports").exists()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one-process", "xdist"])
+def test_everything_wrong_in_the_files_is_said_at_once(rehearsal: Rehearsal, workers: tuple[str, ...]) -> None:
+    """Problems of a suite and a limit that a tier forbids: exit 4, file:line:column each, no traceback."""
+    rehearsal.script(UNTOUCHABLE)
+    bad = SUITE.replace("memory.peak", "memory.peek").replace("suite: digits", "suite: other")
+    (rehearsal.suite_folder / "other.suite.yaml").write_text(bad)
+    forbidden = SUITE.replace("  host:\n", "  qemu-cortex-a72:\n")
+    (rehearsal.suite_folder / "digits.suite.yaml").write_text(forbidden)
+
+    finished = rehearsal.run(*workers)
+
+    assert finished.code == 4, finished.text
+    assert "digits/other.suite.yaml:10:5: error:" in finished.text
+    assert "did you mean 'memory.peak'" in finished.text
+    assert "digits/digits.suite.yaml:14:" in finished.text
+    assert "cannot be gated on a72" in finished.text
+    assert "Traceback" not in finished.text
+    assert not list(rehearsal.folder.glob("reports/runs/*"))
+
+
+def test_a_broken_farm_is_a_usage_error(rehearsal: Rehearsal) -> None:
+    """The farm is read before anything else: exit 4 with its place, no traceback, also before workers start."""
+    farm = rehearsal.folder / "farm.yaml"
+    farm.write_text(farm.read_text().replace("profile: host", "profil: host"))
+
+    finished = rehearsal.run("-nauto")
+
+    assert finished.code == 4, finished.text
+    assert "farm.yaml:5:18: error:" in finished.text
+    assert "Traceback" not in finished.text
+
+
+def test_every_board_several_times_is_refused(rehearsal: Rehearsal) -> None:
+    """`--dist=each` would run one board from two processes."""
+    finished = rehearsal.run("-n2", "--dist=each")
+
+    assert finished.code == 4, finished.text
+    assert "--dist=each" in finished.text
+
+
+def test_without_devices_the_plugin_is_not_there(rehearsal: Rehearsal) -> None:
+    """No suite is collected, no line is printed, no file is written."""
+    (rehearsal.folder / "test_plain.py").write_text("def test_plain():\n    pass\n")
+
+    finished = rehearsal.run(devices="")
+
+    assert finished.code == 0, finished.text
+    assert "1 passed" in finished.text
+    assert "fleetgate:" not in finished.text
+    assert not (rehearsal.folder / "reports").exists()
+
+
+def test_the_entry_module_imports_nothing_heavy() -> None:
+    """A plain pytest run pays for the standard library and pytest only."""
+    code = "import pytest, sys; import harness.plugin; print('\\n'.join(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.startswith("harness")} == {"harness", "harness.plugin"}
+    assert not loaded & {"numpy", "scipy", "pandas", "pydantic", "yaml", "fabric", "paramiko", "jinja2", "xdist"}
