@@ -70,6 +70,8 @@ def judge_cell(planned: PlannedCell, evidence: Evidence | None, standing: Standi
         standing = Standing(Outcome.SKIPPED, Attribution.PLAN, planned.skip_reason)
     if standing is None and evidence is None:
         standing = Standing(Outcome.NOT_RUN, Attribution.INFRA, "planned, but no record came back")
+    if standing is None and evidence is not None and not evidence.cell.sessions:
+        standing = lost_to(evidence.cell.incidents)
     if standing or evidence is None:
         assert standing
         return (_runs(planned, standing), *(_standing_verdict(planned, limit, standing) for limit in planned.limits))
@@ -112,6 +114,19 @@ def _honest(incident: Incident) -> Incident:
     return replace(incident, outcome=Outcome.INFRA, attribution=Attribution.INFRA, code="unclassified", message=message)
 
 
+def lost_to(incidents: Sequence[Incident]) -> Standing | None:
+    """Say what took all evidence away: one cause, one sentence for every gate; a failure of the model is not one."""
+    worst = worst_incident(incidents)
+    if worst is None or worst.outcome is Outcome.FAIL:
+        return None
+    return Standing(worst.outcome, worst.attribution, _one_line(worst.message))
+
+
+def _one_line(message: str) -> str:
+    """Make a sentence of what a board or runtime said over several lines."""
+    return " ".join(message.split())
+
+
 def _compare(evidence: Evidence, limit: Limit) -> Estimate | Comparison | Missing:
     if limit.kind is LimitKind.REGRESS:
         return worsening(evidence, limit.metric)
@@ -127,9 +142,9 @@ def _run_standing(evidence: Evidence) -> Standing:
     worst = worst_incident([item for item in ours if not (sessions and item.code in PARTIAL)])
     if worst and worst.outcome is Outcome.FAIL:
         what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
-        return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {worst.message}")
+        return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {_one_line(worst.message)}")
     if worst:
-        return Standing(worst.outcome, worst.attribution, worst.message)
+        return Standing(worst.outcome, worst.attribution, _one_line(worst.message))
     wrong = wrong_model(evidence)
     if wrong:
         return Standing(wrong.outcome, wrong.attribution, wrong.reason)
@@ -156,7 +171,7 @@ def _lost_evidence(evidence: Evidence, limit: Limit) -> Standing | None:
     if worst.outcome is Outcome.FAIL:
         what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
         return Standing(Outcome.NOT_RUN, Attribution.MODEL, f"not measured: {what}")
-    return Standing(worst.outcome, worst.attribution, f"not measured: {worst.message}")
+    return Standing(worst.outcome, worst.attribution, f"not measured: {_one_line(worst.message)}")
 
 
 def _runs(planned: PlannedCell, standing: Standing) -> Verdict:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harness.errors import RecordError
-from harness.gate.cell import Standing, judge_cell, worst_incident
+from harness.gate.cell import Standing, judge_cell, lost_to, worst_incident
 from harness.gate.decision import decide_release
 from harness.records.cell import CellRecord
 from harness.records.outcome import Attribution, Outcome
@@ -74,15 +74,13 @@ def _standing(record: CellRecord | None, met: DeviceRecord | None, *, cancelled:
     incidents = (*(met.incidents if met else ()), *(record.incidents if record else ()))
     worst = worst_incident(incidents)
     if worst and worst.outcome is Outcome.SECURITY:
-        return Standing(worst.outcome, worst.attribution, worst.message)
+        return lost_to(incidents)
     if record is not None:
         bare = not record.sessions and not record.incidents
         return Standing(Outcome.CANCELLED, Attribution.USER, "the run was cancelled") if bare and cancelled else None
-    if worst and worst.outcome is not Outcome.FAIL:
-        return Standing(worst.outcome, worst.attribution, worst.message)
-    if cancelled:
+    if cancelled and worst is None:
         return Standing(Outcome.CANCELLED, Attribution.USER, "the run was cancelled before this cell was measured")
-    return None
+    return lost_to(incidents)
 
 
 def _evidence(planned: PlannedCell, device: Device, record: CellRecord, samples: SampleReader) -> Evidence:

@@ -11,6 +11,7 @@ import json
 import math
 import numbers
 import re
+from collections.abc import Hashable
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -40,7 +41,7 @@ def to_json(record: object) -> bytes:
     """
     name = type(record).__name__
     raw = json.dumps(_plain(record, name), allow_nan=False).encode()
-    return _dump(_plain(_build(type(record), raw, name), name))
+    return dump(_plain(_build(type(record), raw, name), name))
 
 
 def from_json(kind: type[T], data: bytes, *, source: str = "record") -> T:
@@ -98,13 +99,14 @@ def schema(kind: type) -> dict[str, Any]:
     return _adapter(kind).json_schema()
 
 
-def _dump(plain: object) -> bytes:
+def dump(plain: object) -> bytes:
+    """Write plain JSON data (dicts, lists, text, finite numbers) in the canonical form."""
     text = json.dumps(plain, allow_nan=False, sort_keys=True, ensure_ascii=False, indent=1, separators=(",", ": "))
     return text.encode() + b"\n"
 
 
 @lru_cache(maxsize=32)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
@@ -114,7 +116,7 @@ def _build(kind: type[T], data: bytes, source: str) -> T:
     from pydantic import ValidationError
 
     try:
-        return cast(T, _adapter(cast(Any, kind)).validate_json(data, strict=True))
+        return cast(T, _adapter(cast(Hashable, kind)).validate_json(data, strict=True))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"]) or "top"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import RecordError
 from harness.gate import judge
-from harness.records.canonical import from_json, parse, plan_sha256, to_json
+from harness.records.canonical import dump, from_json, parse, to_json
 from harness.records.cell import ArrayRef, CellRecord
 from harness.records.run import SCHEMA_VERSION, RunRecord
 from harness.records.verdict import Judgement
@@ -84,10 +84,10 @@ def load_run(path: Path) -> StoredRun:
     if not (folder / RUN).exists() and (folder / PLAN).exists():
         raise RecordError(f"{folder}: the run was never finished: it has a plan and no {RUN}")
     data = read_bounded(folder / RUN, MOST_RECORD_BYTES)
-    _check_version(data, str(folder / RUN))
+    raw = parse(data, str(folder / RUN))
+    _check_version(raw, str(folder / RUN))
     record = from_json(RunRecord, data, source=str(folder / RUN))
-    if record.plan.sha256 != plan_sha256(record.plan):
-        raise RecordError(f"{folder / RUN}: the plan does not have its own hash: edited after the run")
+    _check_plan(raw, record.plan.sha256, str(folder / RUN))
     cells = {cell.key: cell for cell in record.cells}
     return StoredRun(folder, record, StoredSamples(folder, cells))
 
@@ -107,8 +107,14 @@ def is_reproduced(run: StoredRun, judgement: Judgement) -> bool:
     return to_json(judgement) == run.verdicts()
 
 
-def _check_version(data: bytes, source: str) -> None:
-    raw = parse(data, source)
+def _check_plan(raw: object, claimed: str, source: str) -> None:
+    """Hash the plan as it lies in the file, so that fields which later versions add do not disturb old runs."""
+    plan = raw.get("plan") if isinstance(raw, dict) else None
+    if not isinstance(plan, dict) or digest(dump({**plan, "sha256": ""})) != claimed:
+        raise RecordError(f"{source}: the plan does not have its own hash: edited after the run")
+
+
+def _check_version(raw: object, source: str) -> None:
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise RecordError(f"{source}: no schema_version: not a record of fleetgate")

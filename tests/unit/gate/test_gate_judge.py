@@ -91,6 +91,16 @@ def test_a_board_that_never_opened_speaks_for_its_cells() -> None:
     assert found.decision.exit_code == 20
 
 
+def test_a_board_lost_before_the_first_session_gives_one_cause() -> None:
+    """All gates of the cell say the same sentence, on one line."""
+    incident = Incident(Outcome.INFRA, Attribution.INFRA, "link", "the link was lost:\n  no answer")
+    evidence = replace(GOOD, incidents=(incident,)).evidence()
+
+    found = _judge(replace(evidence, cell=replace(evidence.cell, sessions=())))
+
+    assert {(item.outcome, item.reason) for item in found.verdicts} == {(Outcome.INFRA, "the link was lost: no answer")}
+
+
 def test_a_security_incident_takes_all_evidence_of_its_board() -> None:
     """Figures from a board that may be somebody else's count for nothing; exit code 40."""
     run, samples = run_of([GOOD.evidence(), replace(GOOD, device="pi2").evidence()])
