@@ -109,7 +109,7 @@ def dump(plain: object) -> bytes:
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    return TypeAdapter(cast(Any, kind))
 
 
 def _build(kind: type[T], data: bytes, source: str) -> T:
