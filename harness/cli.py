@@ -12,8 +12,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import FleetgateError, RecordError, SpecError
+
+if TYPE_CHECKING:
+    from harness.records.verdict import Judgement
+    from harness.store import StoredRun
 
 EXIT_USAGE = 4
 EXIT_ERROR = 20
@@ -74,6 +79,7 @@ def _add_gate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     gate.add_argument("--json", action="store_true", help="print the verdicts as canonical JSON, as in verdicts.json")
     gate.add_argument("--html", type=Path, metavar="PATH", help="also write the HTML report there")
     gate.add_argument("--markdown", type=Path, metavar="PATH", help="also write a summary for CI pages there")
+    gate.add_argument("--csv", type=Path, metavar="PATH", help="also write the verdicts as a flat table there")
     gate.set_defaults(act=_gate)
 
 
@@ -127,14 +133,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
     run = load_run(arguments.run)
     judgement = judge(run.record, run.samples)
-    if arguments.html:
-        from harness.report import html
-
-        arguments.html.write_text(html.render(run.record, judgement, run.samples), encoding="utf-8")
-    if arguments.markdown:
-        from harness.report import markdown
-
-        arguments.markdown.write_text(markdown.render(run.record, judgement), encoding="utf-8")
+    _write_views(arguments, run, judgement)
     if arguments.json:
         sys.stdout.buffer.write(to_json(judgement))
     else:
@@ -146,6 +145,21 @@ def _gate(arguments: argparse.Namespace) -> int:
         print(f"fleetgate: these are not the verdicts stored in {run.path}: another version judged, or the "
               "folder was edited", file=sys.stderr)  # fmt: skip
     return judgement.decision.exit_code
+
+
+def _write_views(arguments: argparse.Namespace, run: StoredRun, judgement: Judgement) -> None:
+    if arguments.html:
+        from harness.report import html
+
+        arguments.html.write_text(html.render(run.record, judgement, run.samples), encoding="utf-8")
+    if arguments.markdown:
+        from harness.report import markdown
+
+        arguments.markdown.write_text(markdown.render(run.record, judgement), encoding="utf-8")
+    if arguments.csv:
+        from harness.report import table
+
+        arguments.csv.write_text(table.csv(run.record, judgement), encoding="utf-8")
 
 
 def _promote(arguments: argparse.Namespace) -> int:

@@ -86,13 +86,22 @@ def test_gate_says_when_the_stored_verdicts_are_not_reproduced(tmp_path: Path, c
 
 
 def test_gate_writes_the_report_and_the_summary(tmp_path: Path) -> None:
-    """--html and --markdown write files from the record alone."""
+    """--html, --markdown and --csv write files from the record alone."""
     folder = _stored(tmp_path, most=100_000)
 
-    main(["gate", str(folder), f"--html={tmp_path / 'r.html'}", f"--markdown={tmp_path / 'r.md'}"])
+    main(
+        [
+            "gate",
+            str(folder),
+            f"--html={tmp_path / 'r.html'}",
+            f"--markdown={tmp_path / 'r.md'}",
+            f"--csv={tmp_path / 'r.csv'}",
+        ]
+    )
 
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "GO" in (tmp_path / "r.md").read_text()
+    assert "storage.size,max,PASS" in (tmp_path / "r.csv").read_text()
 
 
 def test_only_a_go_run_becomes_a_baseline(tmp_path: Path, capsys: Captured) -> None:
