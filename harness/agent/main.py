@@ -12,12 +12,14 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from harness.agent import process
 from harness.agent.channel import Channel
 from harness.agent.frame import Frame, FrameError
 from harness.agent.message import VERSION
 from harness.agent.operation import Operations
 from harness.agent.refusal import Refusal
-from harness.agent.watch import Answer, Watch, refuse
+from harness.agent.task import Answer, refuse
+from harness.agent.watch import Watch
 
 if TYPE_CHECKING:
     from harness.agent.operation import Work
@@ -127,6 +129,8 @@ def main() -> None:
 
 def _serve_channel(root: str) -> None:
     os.makedirs(root, mode=0o700, exist_ok=True)
+    # What a session leaves when it took its zygote down comes to the agent.
+    process.adopt_orphans()
     # Whatever prints to stdout by accident must not get between the frames.
     sink = os.dup(1)
     os.dup2(2, 1)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from harness.agent import process
 from harness.agent.env import install
 from harness.agent.facts import read_facts
 from harness.agent.frame import Frame
@@ -20,7 +21,8 @@ from harness.agent.message import MeterRequest, SessionRequest
 from harness.agent.refusal import Refusal
 from harness.agent.spawn import Zygote, ZygoteKey, encode_request
 from harness.agent.store import Store
-from harness.agent.watch import Answer, Task, Warming, Watch
+from harness.agent.task import Answer, Task
+from harness.agent.watch import Warming, Watch
 
 _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
@@ -67,9 +69,10 @@ class Operations:
             raise Refusal("request", f"{op}: {type(error).__name__}: {error}") from error
 
     def stop(self) -> None:
-        """Kill all zygotes and give the lease back."""
+        """Kill all zygotes and whatever they left, and give the lease back."""
         while self._zygotes:
             self._zygotes.popitem()[1].kill()
+        process.sweep()
         self.lease.release()
 
     def _hello(self, frame: Frame) -> Answer:

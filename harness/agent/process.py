@@ -75,3 +75,25 @@ def offer_to_oom_killer() -> None:
             file.write("1000")
     except OSError:
         return
+
+
+def describe_status(status: int) -> str:
+    """Put a wait status into words: `signal 11 (SIGSEGV)` or `exit status 3`."""
+    if not os.WIFSIGNALED(status):
+        return f"exit status {os.WEXITSTATUS(status)} without a result"
+    number = os.WTERMSIG(status)
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def sweep() -> None:
+    """Kill and reap all children of this process, also those that come to it as orphans while it does so."""
+    for _ in range(100):
+        left = list_children(os.getpid())
+        if not left:
+            return
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.agent.runtimes import Array, Model, Runtime
 
 _KINDS = {"timing": load.run, "memory": footprint.run, "accuracy": evaluate.run, "energy": energy.run}
+_SETTLE_S = 0.01
+"""On a board with one core the agent must not run beside what is measured."""
 _ONE_SAMPLE = frozenset({"timing", "memory", "energy"})
 _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
@@ -79,9 +81,10 @@ class Session:
         return model
 
     def enter(self, stage: str) -> None:
-        """Tell the agent how far the session is, for the words of a crash."""
+        """Tell the agent how far the session is, and let it hear that before anything is timed."""
         self.stage = stage
         os.write(self._result_fd, encode_head({"stage": stage}, 0))
+        time.sleep(_SETTLE_S)
 
     def describe(self) -> dict[str, Any]:
         """Return the fields of SessionReply that the session knows."""

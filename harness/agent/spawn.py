@@ -19,6 +19,8 @@ from harness.agent.refusal import Refusal
 
 MAX_MESSAGE = 64 << 10
 _TAIL = 8 << 10
+_READS = 32
+"""Reads of 64 KiB at a time: more than a pipe holds, and an end for who writes without end."""
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 RUNTIME_SETTINGS = {
     "OMP_NUM_THREADS": "1",
@@ -46,8 +48,10 @@ class Tail:
         self._data = b""
 
     def drain(self) -> None:
-        """Read whatever is there."""
-        while self.fd >= 0:
+        """Read what is there, within reason."""
+        for _ in range(_READS):
+            if self.fd < 0:
+                return
             try:
                 piece = os.read(self.fd, 1 << 16)
             except BlockingIOError:

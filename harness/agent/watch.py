@@ -1,6 +1,6 @@
-"""The agent's view of work under way: a session in a zygote's child, or an operation in a child of its own.
+"""The agent's view of a session under way in a zygote's child, and of the start of a zygote.
 
-Owns deadlines, the bounded reading of what the children write, and the words for how a child ended. The select loop of
+Owns deadlines, the bounded reading of what the child writes, and the words for how it ended. The select loop of
 `harness.agent.main` asks for `fds()`, calls `step()`, and takes `answer` once it is there.
 """
 
@@ -11,83 +11,19 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from typing import NamedTuple
 
 from harness.agent import process
 from harness.agent.frame import MAX_HEADER, MAX_PAYLOAD, Frame, FrameBuffer, FrameError
 from harness.agent.message import SessionReply, SessionRequest
 from harness.agent.refusal import Refusal
 from harness.agent.spawn import Tail, Zygote
+from harness.agent.task import Answer, refuse
 
 _START_S = 600.0
 """Longest start of a zygote: a cold import takes over 40 s on an emulated board."""
+_READS = 128
+"""Reads before the loop looks at the clock again: more than a pipe holds, and an end for who writes without end."""
 _STAGES = {"start": "starting", "load": "loading", "run": "running"}
-
-
-class Answer(NamedTuple):
-    """What goes back to the controller: a header without id, and a payload."""
-
-    header: dict[str, object]
-    payload: bytes = b""
-
-
-def refuse(refusal: Refusal) -> Answer:
-    """Return the answer that says why not."""
-    return Answer({"ok": False, "error": refusal.to_wire()})
-
-
-class Task:
-    """An operation that takes long: done by a forked child, so that the agent keeps answering pings."""
-
-    def __init__(self, work: Callable[[], dict[str, object]]) -> None:
-        self.answer: Answer | None = None
-        read_end, write_end = os.pipe()
-        parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(read_end)
-            _work_and_exit(work, write_end, parent)
-        os.close(write_end)
-        os.set_blocking(read_end, False)
-        self._fd = read_end
-        self._data = b""
-
-    def fds(self) -> list[int]:
-        """Return what to wait for."""
-        return [self._fd] if self._fd >= 0 else []
-
-    def remaining_s(self) -> float:
-        """Return the time left, in seconds; the operation bounds itself."""
-        return 3600.0
-
-    def step(self) -> None:
-        """Read; set `answer` at the end."""
-        if self.answer is not None:
-            return
-        try:
-            piece = os.read(self._fd, 1 << 20)
-        except BlockingIOError:
-            return
-        self._data += piece
-        if not piece:
-            self._end()
-
-    def kill(self) -> None:
-        """End it unfinished."""
-        process.kill_group(self._pid)
-        self._end()
-
-    def _end(self) -> None:
-        if self._fd < 0:
-            return
-        os.close(self._fd)
-        self._fd = -1
-        status = os.waitpid(self._pid, 0)[1]
-        try:
-            self.answer = Answer(json.loads(self._data.decode()))
-        except ValueError:
-            self.answer = refuse(Refusal("agent", f"the operation's process ended: {describe_status(status)}"))
 
 
 class Warming:
@@ -198,7 +134,9 @@ class Watch:
         self.zygote.log.drain()
         if self._log:
             self._log.drain()
-        while self._result_fd >= 0:
+        for _ in range(_READS):
+            if self._result_fd < 0:
+                return
             try:
                 piece = os.read(self._result_fd, 1 << 20)
             except BlockingIOError:
@@ -263,7 +201,7 @@ class Watch:
             return {"code": "crash", "message": f"{self._killed_for}, while {stage}{tail}"}
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom():
             return {"code": "memory", "message": f"killed by the kernel for lack of memory while {stage}{tail}"}
-        return {"code": "crash", "message": f"{describe_status(status)} while {stage}{tail}"}
+        return {"code": "crash", "message": f"{process.describe_status(status)} while {stage}{tail}"}
 
     def _was_oom(self) -> bool:
         return process.count_oom_kills() > self._oom_kills >= 0
@@ -289,17 +227,6 @@ def explain_start(zygote: Zygote, failed: str) -> Refusal:
     )
 
 
-def describe_status(status: int) -> str:
-    """Put a wait status into words: `signal 11 (SIGSEGV)` or `exit status 3`."""
-    if not os.WIFSIGNALED(status):
-        return f"exit status {os.WEXITSTATUS(status)} without a result"
-    number = os.WTERMSIG(status)
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
-
-
 def _to_wire(reply: SessionReply) -> dict[str, object]:
     fields = dict(vars(reply))
     fields["arrays"] = [spec if isinstance(spec, dict) else vars(spec) for spec in reply.arrays]
@@ -308,19 +235,3 @@ def _to_wire(reply: SessionReply) -> dict[str, object]:
 
 def _open_fds(fds: list[int]) -> list[int]:
     return [fd for fd in fds if fd >= 0]
-
-
-def _work_and_exit(work: Callable[[], dict[str, object]], fd: int, parent: int) -> None:
-    status = 70
-    try:
-        os.setpgid(0, 0)
-        process.die_with_parent(parent)
-        try:
-            header = dict(work(), ok=True)
-        except Refusal as refusal:
-            header = refuse(refusal).header
-        with open(fd, "wb") as sink:
-            sink.write(json.dumps(header).encode())
-        status = 0
-    finally:
-        os._exit(status)

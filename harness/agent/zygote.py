@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 from typing import NoReturn
@@ -96,7 +95,7 @@ def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
     os.close(result_fd)
     control.send(b"pid %d" % pid)
     status = os.waitpid(pid, 0)[1]
-    _sweep()
+    process.sweep()
     control.send(b"exit %d" % status)
     return True
 
@@ -117,14 +116,3 @@ def _become_session(message: bytes, log_fd: int, result_fd: int, root: str, adap
     finally:
         # No interpreter shutdown: destructors of a runtime may crash after a good result.
         os._exit(status)
-
-
-def _sweep() -> None:
-    """Kill and reap what the session left running: orphans come to this process, wherever they fled."""
-    for _ in range(100):
-        left = process.list_children(os.getpid())
-        if not left:
-            return
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)

@@ -47,6 +47,12 @@ class InferenceSession:
         if self.do[1] == "flood":
             for _ in range(3000): os.write(1, b"noise" * 2000)
             os.write(2, b"the last line")
+        if self.do[1] == "endless":
+            while True: os.write(1, b"noise" * 2000)
+        if self.do[1] == "orphan":
+            if os.fork() == 0:
+                os.setsid(); time.sleep(1000)
+            os.kill(os.getppid(), 9); time.sleep(1000)
         if self.do[1] == "print": print("FGT1 hello", flush=True)
         if self.do[1] == "leave":
             if os.fork() == 0:
@@ -344,6 +350,24 @@ def test_output_of_a_model_cannot_reach_the_channel(agent: LocalAgent) -> None:
     assert flooded["error"] is None
     assert len(flooded["log"]) <= 8192
     assert flooded["log"].endswith("the last line")
+
+
+def test_endless_output_does_not_stop_the_clock(agent: LocalAgent) -> None:
+    """A model that prints for ever is killed at its deadline like any other."""
+    reply = misbehave(agent, "run endless", deadline_s=1.0)
+
+    assert reply["error"]["code"] == "timeout"
+
+
+def test_model_that_kills_its_zygote(fresh: LocalAgent) -> None:
+    """Even then the agent answers, loads the runtime again, and leaves nothing behind at its end."""
+    asked = request(fresh, "timing", b"run orphan", PAIR, env="fake-env")
+
+    assert fresh.ask("session", **asked).header["error"]["code"] == "runtime"
+
+    assert misbehave(fresh, "run well")["error"] is None
+    assert fresh.ask("bye").header["ok"]
+    assert count_processes(f"zygote {fresh.root} fake-env") == 0
 
 
 def test_processes_that_a_model_leaves_are_killed(agent: LocalAgent) -> None:

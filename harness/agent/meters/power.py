@@ -21,6 +21,8 @@ from harness.agent.refusal import Refusal
 _RECORD = struct.Struct("=dd")
 _HEAD = struct.Struct("=QQQ")
 _UNUSED_RAIL = "NC"
+_START_S = 10.0
+"""Longest wait for the first sample; without one the trace is empty and says so itself."""
 
 
 class Rail(NamedTuple):
@@ -120,7 +122,7 @@ class PowerSampler:
         self._pid = 0
 
     def start(self, cores: set[int]) -> None:
-        """Fork the sampler onto `cores`.
+        """Fork the sampler onto `cores` and wait for its first sample.
 
         Raises:
             Refusal: `sensor` when a file of the sensor cannot be opened.
@@ -140,14 +142,20 @@ class PowerSampler:
                 os._exit(0)
         for fd in (fd for group in fds for fd in group):
             os.close(fd)
+        give_up = time.monotonic() + _START_S
+        while not self._count() and time.monotonic() < give_up:
+            time.sleep(self._period_s / 4)
 
     def stop(self) -> PowerTrace:
         """End the sampler and return what it saw."""
         struct.pack_into("=Q", self._shared, 0, 1)
         os.waitpid(self._pid, 0)
-        _, count, late = _HEAD.unpack_from(self._shared, 0)
+        count, late = self._count(), _HEAD.unpack_from(self._shared, 0)[2]
         records = [_RECORD.unpack_from(self._shared, _HEAD.size + k * _RECORD.size) for k in range(count)]
         return PowerTrace([t for t, _ in records], [watts for _, watts in records], late)
+
+    def _count(self) -> int:
+        return int(_HEAD.unpack_from(self._shared, 0)[1])
 
     def _sample(self, fds: list[list[int]]) -> None:
         start = time.monotonic()

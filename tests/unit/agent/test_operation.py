@@ -6,8 +6,8 @@ import pytest
 
 from harness.agent.message import MeterRequest, SessionRequest
 from harness.agent.operation import parse_request
+from harness.agent.process import describe_status
 from harness.agent.refusal import Refusal
-from harness.agent.watch import describe_status
 
 FIELDS: dict[str, object] = {
     "nonce": "n", "kind": "timing", "env": "system", "runtime": "onnxruntime",
