@@ -65,9 +65,9 @@ def _rank(verdict: Verdict) -> int:
     return 0 if verdict.outcome in {Outcome.PASS, Outcome.SKIPPED} else 1
 
 
-def _worst_first(verdict: Verdict) -> tuple[int, float, str, str, str]:
+def _worst_first(verdict: Verdict) -> tuple[int, float, bool, str, str, str]:
     distance = float("-inf") if verdict.margin is None else verdict.margin
-    return (-_rank(verdict), distance, verdict.cell, verdict.metric, verdict.kind)
+    return (-_rank(verdict), distance, verdict.kind != "runs", verdict.cell, verdict.metric, verdict.kind)
 
 
 def _sentence(

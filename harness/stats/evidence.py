@@ -5,7 +5,7 @@ Owns the rules that make evidence unusable (flags, wrong model bytes, pairs that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from harness.records.cell import CellRecord, Role, SessionKind, SessionRecord
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
-from harness.spec.model import Device, Tier
+from harness.spec.model import Device
 from harness.stats.quantile import FloatArray
 
 AnyArray: TypeAlias = npt.NDArray[Any]
@@ -26,7 +26,14 @@ HARMLESS_FLAG_PREFIXES = ("no-", "note-")
 MEMORY_FLAGS = ("swapped", "memory-pressure")
 """The only flags that spoil a memory figure; heat and frequency do not."""
 
-EMULATED = frozenset({Tier.DETERMINISTIC, Tier.FUNCTIONAL})
+FLAG_WORDS = {
+    "throttled": "the board throttled (heat or supply)",
+    "frequency-changed": "the clock frequency changed",
+    "governor-changed": "the frequency governor was changed",
+    "foreign-load": "other work ran on the board",
+    "clock-step": "the wall clock was set",
+    "swapped": "the session was swapped out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +106,7 @@ def valid_sessions(evidence: Evidence, role: Role, kind: SessionKind) -> tuple[S
         return Missing(f"no {kind.value} session of the {role.value} came back")
     valid = tuple(session for session in sessions if not spoiling_flags(session))
     if not valid:
-        flags = sorted({flag for session in sessions for flag in spoiling_flags(session)})
-        return Missing(f"all {len(sessions)} {kind.value} sessions are flagged: {', '.join(flags)}")
+        return Missing(f"all {len(sessions)} {kind.value} sessions are flagged: {_words(sessions)}")
     return valid
 
 
@@ -117,7 +123,8 @@ def valid_pairs(evidence: Evidence, kind: SessionKind) -> tuple[tuple[SessionRec
         return Missing(f"candidate and baseline ran differently: {_difference(*unlike)}")
     valid = tuple(pair for pair in pairs if not any(spoiling_flags(session) for session in pair))
     if not valid:
-        return Missing(f"all {len(pairs)} pairs of {kind.value} sessions are flagged")
+        flagged = _words([session for pair in pairs for session in pair])
+        return Missing(f"all {len(pairs)} pairs of {kind.value} sessions are flagged: {flagged}")
     return valid
 
 
@@ -131,6 +138,11 @@ def finite(values: AnyArray | None, name: str) -> FloatArray | Missing:
     if not np.isfinite(numbers).all():
         return implausible(f"{name} holds NaN or infinity")
     return numbers
+
+
+def _words(sessions: Sequence[SessionRecord]) -> str:
+    flags = sorted({flag for session in sessions for flag in spoiling_flags(session)})
+    return ", ".join(f"{flag} ({FLAG_WORDS[flag]})" if flag in FLAG_WORDS else flag for flag in flags)
 
 
 def _setting(session: SessionRecord) -> dict[str, object]:
