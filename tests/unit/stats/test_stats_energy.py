@@ -46,7 +46,7 @@ def test_constant_power_integrates_to_power_times_time() -> None:
 
 
 def test_a_ramp_integrates_exactly() -> None:
-    """Trapezoids with interpolated edges are exact on straight lines and uneven samples: integral of 2t over [1, 3] is 8."""
+    """Trapezoids with interpolated edges are exact on straight lines: the integral of 2t over [1, 3] is 8."""
     times = np.sort(np.random.default_rng(0).uniform(0.0, 4.0, 60))
     times[0], times[-1] = 0.0, 4.0
 

@@ -216,7 +216,8 @@ def test_memory_needs_two_sessions_and_knows_the_page() -> None:
     found = _figure(estimate(Scene().evidence(), "memory.peak"))
 
     assert found.n == 3
-    assert found.low is not None and found.high is not None
+    assert found.low is not None
+    assert found.high is not None
     assert found.high - found.low >= 2 * 4096
 
 
@@ -300,7 +301,8 @@ def test_accuracy_against_a_baseline_file_is_paired() -> None:
     found = _compared(worsening(Scene(baseline=1.0).evidence(), "accuracy.top1"))
 
     assert found.estimate.value == 0.0
-    assert found.estimate.high is not None and found.estimate.high > 0.005
+    assert found.estimate.high is not None
+    assert found.estimate.high > 0.005
 
 
 def test_a_relative_limit_on_zero_has_no_meaning() -> None:
