@@ -140,19 +140,23 @@ class AgentClient:
             head = encode_head({**fields, "v": VERSION, "id": number, "op": op}, len(payload))
             try:
                 self._write(memoryview(head))
-                self._write(memoryview(payload))
+                self._write(memoryview(payload), shows_life=True)
             except FleetgateError as error:
                 raise self._fail(error) from error
 
-    def _write(self, data: memoryview) -> None:
-        """Write all; a slow link is fine as long as something moves within the time of silence."""
+    def _write(self, data: memoryview, *, shows_life: bool = False) -> None:
+        """Write all; a slow link is fine as long as something moves within the time of silence.
+
+        Heads (all that a ping has) vanish in buffers whether the peer lives or not: they show no life.
+        """
         while data:
             try:
                 sent = self._channel.write(data, timeout_s=SILENCE_S)
             except TimeoutError:
                 raise self._silent("takes no data") from None
             data = data[sent:]
-            self._moved = time.monotonic()
+            if shows_life:
+                self._moved = time.monotonic()
 
     def _await(self, give_up: float, late: str) -> Frame:
         with self._state:

@@ -1,61 +1,17 @@
-"""The way to a board: an SSH host, the machine's own sshd, an emulated board that is started for it, or a subprocess.
-
-Owns which transport leads where and, for emulated boards, the snapshot that has their runtimes installed.
-"""
+"""The way to a board: an SSH host, the machine's own sshd, an emulated board started for it, or a subprocess."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import shlex
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
-from typing import Protocol
 
-from pydantic import TypeAdapter, ValidationError
-
-from harness.agent.package import build_zipapp
 from harness.device.cancel import Cancellation
-from harness.device.runtime import resolve
-from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
-from harness.emulator.cache import published
-from harness.emulator.machine.qemu import qemu_version
-from harness.records.run import Facts
-from harness.spec.model import Device, Emulation, Ssh
-from harness.transport.endpoint import Endpoint
-from harness.transport.endpoint import resolve as resolve_ssh
-from harness.transport.host_key import Trust, parse_public_key
-from harness.transport.protocol import Transport, load_transport
+from harness.device.connection import Reach, connected
+from harness.device.emulated import EmulatedBoards, Prepare
+from harness.spec.model import Device, Ssh
+from harness.transport.endpoint import resolve
+from harness.transport.protocol import load_transport
 from harness.transport.sshd import LocalSshd
-
-EMULATED_PATIENCE_S = 90.0
-FACTS = "facts.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """An open transport, whether what it leads to is known to be alive, and the emulator in words (empty: none)."""
-
-    transport: Transport
-    is_alive: Callable[[], bool] | None = None
-    emulator: str = ""
-    tidy: Callable[[], None] = lambda: None
-    """Forget files that installing needed and running does not, on disk and in memory."""
-
-
-class Prepare(Protocol):
-    """Installs builds on a reached board and gives its facts."""
-
-    def __call__(
-        self,
-        spec: Device,
-        reach: Reach,
-        builds: Collection[tuple[str, str]],
-        progress: Callable[[str], None],
-        cancellation: Cancellation,
-    ) -> Facts:
-        """Leave the board with nothing of ours running."""
 
 
 @contextlib.contextmanager
@@ -77,108 +33,11 @@ def reach_board(
     """Reach a board by what its spec says; see `harness.device.session.open_device`."""
     with contextlib.ExitStack() as stack:
         if spec.emulation is not None:
-            boards = _Boards(spec, spec.emulation, progress, cancellation, prepare)
+            boards = EmulatedBoards(spec, spec.emulation, progress, cancellation, prepare)
             yield stack.enter_context(boards.start(builds))
             return
         if spec.own_sshd:
             endpoint = stack.enter_context(LocalSshd()).endpoint(spec.name)
         else:
-            endpoint = resolve_ssh(spec.ssh or Ssh(spec.name), label=spec.name)
-        yield Reach(stack.enter_context(_connected(endpoint, cancellation)))
-
-
-@contextlib.contextmanager
-def _connected(endpoint: Endpoint, cancellation: Cancellation) -> Iterator[Transport]:
-    transport = load_transport("ssh")(endpoint, cancel=cancellation.event)
-    with cancellation.doing(transport.close), transport:
-        yield transport
-
-
-class _Boards:
-    """Emulated boards of one kind: their image, their snapshots, one machine at a time."""
-
-    def __init__(
-        self,
-        spec: Device,
-        emulation: Emulation,
-        progress: Callable[[str], None],
-        cancellation: Cancellation,
-        prepare: Prepare,
-    ) -> None:
-        self._spec = spec
-        self._emulation = emulation
-        self._progress = progress
-        self._cancellation = cancellation
-        self._prepare = prepare
-        self._image: Image = build_image(ImageRecipe(suite=emulation.suite), progress=progress)
-        self._snapshots = Snapshots(self._image, progress)
-
-    @contextlib.contextmanager
-    def start(self, builds: Collection[tuple[str, str]]) -> Iterator[Reach]:
-        """Start a board that has `builds` installed; the first time they are installed and kept as a snapshot."""
-        key = self._key(builds) if builds else ""
-
-        def install(machine: Machine) -> None:
-            self._progress(f"installing runtimes on {self._emulation.cpu} (once)")
-            self._visit(machine, builds)
-
-        if key:
-            self._snapshots.prepared(self._emulation, key, install)
-        with self._snapshots.start(self._emulation, key) as machine, self._reached(machine, key) as reach:
-            yield reach
-
-    @contextlib.contextmanager
-    def _reached(self, machine: Machine, key: str) -> Iterator[Reach]:
-        login = machine.endpoint
-        trust = Trust(keys=(parse_public_key(login.host_key),), source="the board's image")
-        endpoint = Endpoint(
-            login.host,
-            login.port,
-            login.user,
-            trust,
-            identity_files=(str(login.identity_file),),
-            patience_s=EMULATED_PATIENCE_S,
-            label=self._spec.name,
-        )
-        emulator = f"{qemu_version()}, image {self._image.id}, snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        with self._cancellation.doing(machine.kill), _connected(endpoint, self._cancellation) as transport:
-            yield Reach(transport, machine.alive, emulator, lambda: self._tidy(machine))
-
-    def _tidy(self, machine: Machine) -> None:
-        """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""
-        home, _, rest = self._spec.root.rpartition("~/")
-        store = ("~/" if self._spec.root.startswith("~/") else home) + shlex.quote(f"{rest}/store")
-        machine.run(f"rm -rf -- {store} && sync && echo 3 >/proc/sys/vm/drop_caches")
-
-    def _visit(self, machine: Machine, builds: Collection[tuple[str, str]]) -> Facts:
-        """Install builds on a running board, and leave it as if nobody was there."""
-        with self._reached(machine, "") as reach:
-            facts = self._prepare(self._spec, reach, builds, self._progress, self._cancellation)
-        _, digest = build_zipapp()
-        # The brackets keep the search from finding itself.
-        machine.run(f"while grep -qs '[{digest[0]}]{digest[1:16]}' /proc/[0-9]*/cmdline; do sleep 0.1; done")
-        return facts
-
-    def _key(self, builds: Collection[tuple[str, str]]) -> str:
-        """Name all that is on the board: the agent, the environments, and how they were put there."""
-        facts = self._facts()
-        envs = {
-            (family, resolve(family, build, facts, progress=self._progress, cancel=self._cancellation.event).id)
-            for family, build in builds
-        }
-        _, digest = build_zipapp()
-        return json.dumps([digest, sorted(envs), self._spec.python, self._spec.root, self._spec.tier])
-
-    def _facts(self) -> Facts:
-        """Give what decides which wheels fit: read from the board once per image and CPU, then from the cache."""
-        name = f"facts-{self._emulation.cpu}"
-        folder = self._image.folder / name
-        with contextlib.suppress(FileNotFoundError, ValidationError):
-            return TypeAdapter(Facts).validate_json((folder / FACTS).read_bytes())
-        with self._snapshots.start(self._emulation) as machine:
-            facts = self._visit(machine, ())
-        with published(folder) as unfinished:
-            (unfinished / FACTS).write_text(
-                json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n", encoding="utf-8"
-            )
-        return facts
+            endpoint = resolve(spec.ssh or Ssh(spec.name), label=spec.name)
+        yield Reach(stack.enter_context(connected(endpoint, cancellation)))

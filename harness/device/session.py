@@ -17,11 +17,12 @@ from harness.agent.message import SessionRequest
 from harness.device.cancel import Cancellation
 from harness.device.client import AgentClient
 from harness.device.condition import compare
+from harness.device.connection import Reach
 from harness.device.deploy import deploy
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.facts import REQUEST, parse_facts
 from harness.device.fingerprint import fingerprint
-from harness.device.reach import Reach, reach_board, reach_local
+from harness.device.reach import reach_board, reach_local
 from harness.device.reply import Installed, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent

@@ -16,7 +16,7 @@ TRANSPORTS = {
 }
 """Built-in transports: name -> dotted path, imported only when used."""
 
-SILENCE_S = 15.0
+SILENCE_S = 14.0
 """A peer that is asked and says nothing for this long is dead; asked every 5 s, that is noticed within 20 s."""
 TAIL_BYTES = 8192
 """How much of a program's standard error is kept."""

@@ -1,0 +1,30 @@
+"""An open connection to a board and what is known of the board behind it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from harness.device.cancel import Cancellation
+from harness.transport.endpoint import Endpoint
+from harness.transport.protocol import Transport, load_transport
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """An open transport, whether what it leads to is known to be alive, and the emulator in words (empty: none)."""
+
+    transport: Transport
+    is_alive: Callable[[], bool] | None = None
+    emulator: str = ""
+    tidy: Callable[[], None] = lambda: None
+    """Forget files that installing needed and running does not, on disk and in memory."""
+
+
+@contextlib.contextmanager
+def connected(endpoint: Endpoint, cancellation: Cancellation) -> Iterator[Transport]:
+    """Connect over SSH; a cancellation drops the connection at once."""
+    transport = load_transport("ssh")(endpoint, cancel=cancellation.event)
+    with cancellation.doing(transport.close), transport:
+        yield transport
