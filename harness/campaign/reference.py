@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 import secrets
 import threading
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from harness.agent.message import SessionRequest
 from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
-from harness.errors import InfraError, RunCancelled
+from harness.errors import InfraError, RecordError, RunCancelled
 from harness.records.plan import PlannedCell
 
 if TYPE_CHECKING:
@@ -47,23 +47,20 @@ class ReferenceCache:
 
     def read(self, path: Path) -> Mapping[str, np.ndarray] | None:
         """Read outputs, or None when they are not there or not readable."""
-        import numpy as np
+        from harness.store.samples import unpack
 
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError):
+            return unpack(path.read_bytes(), path.name)
+        except (OSError, RecordError):
             return None
 
     def write(self, path: Path, outputs: Mapping[str, np.ndarray]) -> None:
         """Write outputs whole or not at all."""
-        import numpy as np
+        from harness.store.file import write_whole
+        from harness.store.samples import pack
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **outputs)
-        temporary.replace(path)
+        write_whole(path, pack(outputs))
 
 
 def compute(board: OpenBoard, cell: PlannedCell, files: CellFiles) -> dict[str, np.ndarray]:
@@ -104,7 +101,7 @@ def read_labels(data: Path) -> np.ndarray | None:
     try:
         with np.load(data, allow_pickle=False) as stored:
             return stored["y"].astype(np.int64) if "y" in stored.files else None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InfraError(f"cannot read {data.name}: {error}", code="data") from error
 
 

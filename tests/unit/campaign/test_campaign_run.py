@@ -1,0 +1,97 @@
+"""A campaign under way: references once, kept in the cache; samples kept; boards described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.plan import Campaign, build
+from harness.campaign.run import CampaignRun
+from harness.records.outcome import Outcome
+from harness.spec import load_farm, load_suite
+from harness.testing.device import BoardScript, FakeBoards
+from harness.testing.rehearsal import Rehearsal
+
+
+class CountingBoards(FakeBoards):
+    """Fake boards that count how often the controller is opened."""
+
+    opened_local = 0
+
+    def open_local(self, *arguments: object, **options: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        """Count, then open."""
+        self.opened_local += 1
+        return super().open_local(*arguments, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """The plan of a rehearsal, with a cache of its own."""
+    rehearsal = Rehearsal(tmp_path / "rehearsal")
+    monkeypatch.chdir(rehearsal.folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return build(load_farm(Path("farm.yaml")), [load_suite(Path("digits/digits.suite.yaml"))])
+
+
+def _run(campaign: Campaign, boards: FakeBoards) -> tuple[CampaignRun, list[str]]:
+    kept: list[str] = []
+
+    def keep(key: str, _arrays: object) -> str:
+        kept.append(key)
+        return "hash"
+
+    run = CampaignRun(campaign, boards, holder="a test", keep=keep)
+    run.start(list(campaign.devices()), more=(), progress=lambda _: None)
+    run.close()
+    return run, kept
+
+
+def test_all_cells_are_measured_and_their_samples_kept(campaign: Campaign) -> None:
+    """One record per cell with the hash of its samples, and every board described."""
+    run, kept = _run(campaign, FakeBoards())
+
+    results = [run.result(cell.key, cell.device) for cell in campaign.plan.cells]
+    assert sorted(kept) == sorted(cell.key for cell in campaign.plan.cells)
+    assert {result.record.samples_sha256 for result in results} == {"hash"}
+    assert all(result.device.facts is not None for result in results)
+    assert "reference/output_0" in results[0].arrays
+
+
+def test_the_reference_is_computed_once_and_then_read_from_the_cache(campaign: Campaign) -> None:
+    """Two runs open the controller one time; the cached outputs are the computed ones."""
+    boards = CountingBoards()
+    first, _ = _run(campaign, boards)
+    second, _ = _run(campaign, boards)
+
+    key, device = campaign.plan.cells[0].key, campaign.plan.cells[0].device
+    assert boards.opened_local == 1
+    computed, read = (run.result(key, device).arrays["reference/output_0"] for run in (first, second))
+    assert (computed == read).all()
+
+
+def test_a_torn_cache_file_is_computed_again(campaign: Campaign, tmp_path: Path) -> None:
+    """A broken file in the cache costs time, nothing else."""
+    boards = CountingBoards()
+    _run(campaign, boards)
+    for path in (tmp_path / "cache/fleetgate/references").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+
+    run, _ = _run(campaign, boards)
+
+    cell = campaign.plan.cells[0]
+    assert boards.opened_local == 2
+    assert run.result(cell.key, cell.device).record.incidents == ()
+
+
+def test_a_board_that_was_never_met_says_why(campaign: Campaign) -> None:
+    """Its cells and its own record carry the incident, the others are sound."""
+    run, _ = _run(campaign, FakeBoards({"a53": BoardScript(open_fault="busy")}))
+
+    result = run.result("digits::int8[a53]", "a53")
+    assert result.device.facts is None
+    assert [incident.outcome for incident in (*result.record.incidents, *result.device.incidents)] == [
+        Outcome.INFRA,
+        Outcome.INFRA,
+    ]
+    assert run.result("digits::int8[here]", "here").record.incidents == ()

@@ -1,0 +1,104 @@
+"""Which sessions a cell gets: what its limits ask for, paired where they compare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.campaign.session import counts_work, sessions_of, wanted_by_limits
+from harness.records.cell import Role, SessionKind
+from harness.records.plan import FileIdentity, PlannedCell
+from harness.spec.model import Device, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
+
+HERE = Origin("x.suite.yaml", 1, 1)
+FILE = FileIdentity("model.onnx", "aa", 1)
+BOARD = Device("here", "host", ("host",), Tier.HARDWARE, HERE)
+EMULATED = replace(BOARD, name="a53", tier=Tier.DETERMINISTIC, power=MeterSpec("modelled"))
+
+
+def _limit(metric: str, kind: LimitKind = LimitKind.MAX) -> Limit:
+    return Limit(metric, kind, 1.0, "1", HERE)
+
+
+def _cell(*limits: Limit, baseline: bool = False, device: Device = BOARD) -> PlannedCell:
+    return PlannedCell(
+        key=f"s::m[{device.name}]", suite="s", suite_file="x.suite.yaml", artifact="m", device=device.name,
+        profile=device.profile, tier=device.tier, runtime="onnxruntime", build="b", provider="", threads=1,
+        workload=Workload("classification", "d.npz", 10), limits=limits, model=FILE, data=FILE,
+        baseline=FILE if baseline else None,
+    )  # fmt: skip
+
+
+def _kinds(cell: PlannedCell, device: Device = BOARD) -> list[SessionKind]:
+    return [session.kind for session in sessions_of(cell, device, wanted_by_limits(cell))]
+
+
+def test_a_cell_without_limits_still_shows_that_it_runs() -> None:
+    """One accuracy session is the evidence of the implicit gate."""
+    assert _kinds(_cell()) == [SessionKind.ACCURACY]
+
+
+def test_only_what_limits_ask_for_is_measured() -> None:
+    """A memory limit asks for memory sessions and no timed ones; a file's size for none."""
+    assert _kinds(_cell(_limit("storage.size"))) == [SessionKind.ACCURACY]
+    assert _kinds(_cell(_limit("memory.peak"))) == [SessionKind.ACCURACY] + [SessionKind.MEMORY] * 3
+
+
+def test_a_timed_figure_on_hardware_rests_on_enough_processes_for_an_interval() -> None:
+    """Six sessions: fewer than five bound nothing."""
+    assert _kinds(_cell(_limit("latency.p95"))).count(SessionKind.TIMING) == 6
+
+
+def test_the_boards_own_number_of_sessions_counts() -> None:
+    """`sessions:` of the device goes before the tier's default."""
+    cell = _cell(_limit("latency.p95"))
+
+    assert _kinds(cell, replace(BOARD, sessions=9)).count(SessionKind.TIMING) == 9
+
+
+def test_only_relative_limits_measure_the_baseline_and_in_pairs() -> None:
+    """Every timed pair holds both roles; memory without `regress` has no baseline sessions."""
+    cell = _cell(_limit("latency.p95", LimitKind.REGRESS), _limit("memory.peak"), baseline=True)
+    sessions = sessions_of(cell, BOARD, wanted_by_limits(cell))
+    timed = [session.role for session in sessions if session.kind is SessionKind.TIMING]
+
+    assert all({*timed[index : index + 2]} == set(Role) for index in range(0, 12, 2))
+    assert {session.role for session in sessions if session.kind is SessionKind.MEMORY} == {Role.CANDIDATE}
+
+
+def test_the_order_within_pairs_is_a_fair_and_repeatable_coin() -> None:
+    """The same cell gets the same order again; over many cells each role leads about half of the pairs."""
+    cell = _cell(_limit("latency.p95", LimitKind.REGRESS), baseline=True)
+    leads = []
+    for number in range(200):
+        other = replace(cell, key=f"s::m{number}[here]")
+        sessions = sessions_of(other, BOARD, wanted_by_limits(other))
+        assert sessions == sessions_of(other, BOARD, wanted_by_limits(other))
+        leads += [sessions[index].role for index in range(1, 13, 2)]
+
+    assert 0.45 < leads.count(Role.BASELINE) / len(leads) < 0.55
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "is_needed"),
+    [
+        ("accuracy.top1", LimitKind.DROP, True),
+        ("parity.cosine", LimitKind.MIN, True),
+        ("accuracy.top1", LimitKind.MIN, False),
+    ],
+)
+def test_the_reference_is_computed_only_for_limits_that_compare_with_it(
+    metric: str, kind: LimitKind, is_needed: bool
+) -> None:
+    """Drop and parity need it."""
+    assert wanted_by_limits(_cell(_limit(metric, kind))).reference is is_needed
+
+
+def test_modelled_energy_is_timed_and_counted_instead_of_metered() -> None:
+    """An emulated board's energy follows from time and instructions; a real board's from its meter."""
+    cell = _cell(_limit("energy.per_inference"), device=EMULATED)
+
+    assert _kinds(cell, EMULATED) == [SessionKind.ACCURACY, SessionKind.TIMING, SessionKind.TIMING]
+    assert counts_work(wanted_by_limits(cell), EMULATED)
+    assert SessionKind.ENERGY in _kinds(cell, replace(BOARD, power=MeterSpec("hwmon")))

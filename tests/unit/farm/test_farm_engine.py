@@ -1,0 +1,209 @@
+"""The engine: lanes side by side, faults that stay on their board, deadlines and cancellation."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import Any, cast
+
+import pytest
+
+from harness.errors import DeviceError, FleetgateError, InfraError, LinkLost, RunCancelled
+from harness.farm import engine as engine_module
+from harness.farm.boards import OpenBoard
+from harness.farm.engine import Engine, Job, JobResult, Progress
+
+Opener = Callable[[threading.Event, Callable[[str], None]], contextlib.AbstractContextManager[OpenBoard]]
+LONG_S = 30.0
+
+
+class Lab:
+    """An engine with boards that are only names, and a list of what it said."""
+
+    def __init__(self) -> None:
+        self.said: list[Progress] = []
+        self.closed: list[str] = []
+        self.engine = Engine(self.said.append)
+
+    def open(self, name: str, *, fault: FleetgateError | None = None, deadline_s: float = LONG_S) -> None:
+        """Start the lane of a board that opens, or fails to."""
+
+        @contextlib.contextmanager
+        def opener(_cancel: threading.Event, _tell: Callable[[str], None]) -> Iterator[OpenBoard]:
+            if fault is not None:
+                raise fault
+            yield cast(OpenBoard, name)
+            self.closed.append(name)
+
+        self.engine.open_lane(name, opener, open_deadline_s=deadline_s)
+
+    def do(self, name: str, run: Callable[[threading.Event], JobResult], *, deadline_s: float = LONG_S) -> Future[Any]:
+        """Queue a job."""
+        return self.engine.submit(name, Job("a job", deadline_s, lambda _board, cancel: run(cancel)))
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """A lab that is closed after the test."""
+    lab = Lab()
+    yield lab
+    lab.engine.cancel()
+    lab.engine.close()
+
+
+def test_boards_run_side_by_side_and_one_board_one_thing_at_a_time(lab: Lab) -> None:
+    """Two boards meet in a barrier that one thread alone could not pass; jobs of one board come in order."""
+    barrier = threading.Barrier(2, timeout=10)
+    seen: list[int] = []
+    for name in ("a", "b"):
+        lab.open(name)
+    meetings = [lab.do(name, lambda _: JobResult(barrier.wait())) for name in ("a", "b")]
+
+    def note(number: int) -> Callable[[threading.Event], JobResult]:
+        def run(_cancel: threading.Event) -> JobResult:
+            seen.append(number)
+            return JobResult(None)
+
+        return run
+
+    ordered = [lab.do("a", note(number)) for number in range(5)]
+
+    wait(meetings + ordered, timeout=10)
+
+    assert {future.result() for future in meetings} == {0, 1}
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_board_is_released_after_its_last_job(lab: Lab) -> None:
+    """`finish` closes the board without waiting for the others."""
+    lab.open("a")
+    lab.open("b")
+    future = lab.do("a", lambda _: JobResult("done"))
+    lab.engine.finish("a")
+
+    assert future.result(timeout=10) == "done"
+    _until(lambda: lab.closed == ["a"])
+
+
+def test_a_board_that_does_not_open_fails_its_jobs_and_no_others(lab: Lab) -> None:
+    """The future of each waiting job holds the reason."""
+    lab.open("a", fault=LinkLost("no route"))
+    lab.open("b")
+    lost, sound = lab.do("a", lambda _: JobResult(1)), lab.do("b", lambda _: JobResult(2))
+
+    assert isinstance(lost.exception(timeout=10), LinkLost)
+    assert sound.result(timeout=10) == 2
+    assert isinstance(lab.engine.lost("a"), LinkLost)
+    assert isinstance(lab.do("a", lambda _: JobResult(3)).exception(timeout=10), LinkLost)
+
+
+def test_a_fatal_result_keeps_its_evidence_and_ends_the_board(lab: Lab) -> None:
+    """The job's value counts; the jobs after it are never tried."""
+    lab.open("a")
+    tried: list[str] = []
+    gate = threading.Event()
+
+    def first(_cancel: threading.Event) -> JobResult:
+        gate.wait(10)
+        return JobResult("partial", DeviceError("disk full"))
+
+    def second(_cancel: threading.Event) -> JobResult:
+        tried.append("second")
+        return JobResult(None)
+
+    futures = [lab.do("a", first), lab.do("a", second)]
+    gate.set()
+
+    assert futures[0].result(timeout=10) == "partial"
+    assert isinstance(futures[1].exception(timeout=10), DeviceError)
+    assert tried == []
+
+
+def test_an_unexpected_error_is_the_jobs_and_the_board_goes_on(lab: Lab) -> None:
+    """A bug in one cell does not take the board away from the next."""
+    lab.open("a")
+
+    def wrong(_cancel: threading.Event) -> JobResult:
+        raise ZeroDivisionError
+
+    futures = [lab.do("a", wrong), lab.do("a", lambda _: JobResult("next"))]
+
+    assert isinstance(futures[0].exception(timeout=10), ZeroDivisionError)
+    assert futures[1].result(timeout=10) == "next"
+
+
+def test_a_job_past_its_deadline_cuts_the_link_and_says_so(lab: Lab) -> None:
+    """What the cut link provokes is reported as the deadline, not as a lost link."""
+    lab.open("a")
+
+    def hang(cancel: threading.Event) -> JobResult:
+        cancel.wait()
+        raise LinkLost("cut")
+
+    error = lab.do("a", hang, deadline_s=0.1).exception(timeout=10)
+
+    assert isinstance(error, InfraError)
+    assert error.code == "deadline"
+
+
+def test_a_job_that_ignores_the_cut_is_given_up(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing hangs longer than deadline and grace, even when its thread does."""
+    monkeypatch.setattr(engine_module, "GRACE_S", 0.2)
+    release = threading.Event()
+    lab.open("a")
+
+    def stuck(_cancel: threading.Event) -> JobResult:
+        release.wait(LONG_S)
+        return JobResult("too late")
+
+    started = time.monotonic()
+    error = lab.do("a", stuck, deadline_s=0.1).exception(timeout=10)
+    took = time.monotonic() - started
+    lab.engine.close()
+    release.set()
+
+    assert isinstance(error, InfraError)
+    assert took < 5
+
+
+def test_cancelling_ends_what_runs_and_what_waits(lab: Lab) -> None:
+    """Both end as RunCancelled; a job that is not started never runs."""
+    lab.open("a")
+    started = threading.Event()
+
+    def running(cancel: threading.Event) -> JobResult:
+        started.set()
+        cancel.wait()
+        raise LinkLost("cut")
+
+    futures = [lab.do("a", running), lab.do("a", lambda _: JobResult("never"))]
+    started.wait(10)
+
+    lab.engine.cancel()
+
+    assert [type(future.exception(timeout=10)) for future in futures] == [RunCancelled, RunCancelled]
+
+
+def test_progress_names_board_phase_and_count(lab: Lab) -> None:
+    """Opening, measuring with the job's title, done with the count."""
+    lab.open("a")
+    lab.do("a", lambda _: JobResult(None)).result(timeout=10)
+    lab.engine.finish("a")
+    _until(lambda: lab.said[-1].phase == "done")
+
+    assert [
+        (progress.phase, progress.done, progress.total) for progress in lab.said if progress.phase != "opening"
+    ] == [
+        ("measuring", 0, 1),
+        ("done", 1, 1),
+    ]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "not in 10 s"
+        time.sleep(0.01)
