@@ -1,5 +1,7 @@
 """One open board: connection, facts, deployed files and runtimes, condition, sessions."""
 
-from harness.device.session import OpenDevice, open_device, open_local
+from harness.device.envelope import SessionResult
+from harness.device.runtime import RuntimeEnv
+from harness.device.session import OpenDevice, holder_name, open_device, open_local
 
-__all__ = ["OpenDevice", "open_device", "open_local"]
+__all__ = ["OpenDevice", "RuntimeEnv", "SessionResult", "holder_name", "open_device", "open_local"]

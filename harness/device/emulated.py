@@ -31,7 +31,7 @@ from harness.transport.host_key import Trust, parse_public_key
 PATIENCE_S = 90.0
 FACTS = "facts.json"
 # Pages of zeros take no room in a machine state; pages that were merely freed keep what they held. The kernel zeroes
-# what it gives to a program, so one that takes nearly all free memory and ends leaves zeros. 0x8022: private, anonymous,
+# what it gives to a program: one that takes nearly all free memory and ends leaves zeros. 0x8022: private, anonymous,
 # populated at once.
 _ZERO_MEMORY = """
 import mmap

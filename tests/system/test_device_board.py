@@ -1,0 +1,102 @@
+"""Emulated boards from nothing to figures: prepared once, restored in seconds, lost when their process is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.agent.message import SessionRequest
+from harness.device import OpenDevice, SessionResult, open_device
+from harness.errors import LinkLost
+from harness.spec.model import Device, Emulation, Origin, Tier
+
+pytestmark = [pytest.mark.board, pytest.mark.system]
+
+DIGITS = Path(__file__).parents[2] / "suites" / "digits"
+BUILD = "onnxruntime==1.32.0"
+
+
+def make_spec(*, icount: bool) -> Device:
+    """Describe an emulated Cortex-A53."""
+    tier = Tier.DETERMINISTIC if icount else Tier.FUNCTIONAL
+    emulation = Emulation("cortex-a53", 1 << 30, icount)
+    return Device("a53", "qemu-cortex-a53", ("qemu-cortex-a53",), tier, Origin("farm.yaml", 1, 1), emulation=emulation)
+
+
+def run_session(device: OpenDevice, kind: str, *, repeat: int) -> SessionResult:
+    """Run one session of the digits model."""
+    env = device.ensure_runtime("onnxruntime", BUILD)
+    model, data = device.deploy(DIGITS / "digits_fp32.onnx"), device.deploy(DIGITS / "digits_eval.npz")
+    return device.measure(
+        SessionRequest("", kind, env.id, "onnxruntime", model, ".onnx", data, repeat=repeat, deadline_s=120)
+    )
+
+
+def say(line: str) -> None:
+    """Show progress where pytest is asked to (-s)."""
+    sys.stderr.write(f"{line}\n")
+
+
+def measure_instructions() -> np.ndarray:
+    """Restore a deterministic board and count one session there."""
+    with open_device(make_spec(icount=True), builds=[("onnxruntime", BUILD)], progress=say) as device:
+        assert device.facts.cpu == "Cortex-A53"
+        assert "snapshot" in device.record.emulator
+        result = run_session(device, "timing", repeat=10)
+    assert result.reply.error is None
+    return result.arrays["instructions"]
+
+
+def test_counts_of_one_snapshot_are_equal_to_the_digit() -> None:
+    """Two boards restored from one snapshot count the same instructions in every single repeat."""
+    first, second = measure_instructions(), measure_instructions()
+
+    assert first.shape == (10,)
+    assert first.min() > 100_000
+    np.testing.assert_array_equal(first, second)
+
+
+def test_killed_machine_is_a_lost_link() -> None:
+    """A board whose QEMU dies in the middle of a session is noticed at once, and its context still closes."""
+    with open_device(make_spec(icount=False), builds=[("onnxruntime", BUILD)], progress=say) as device:
+        run_session(device, "timing", repeat=1)
+        (machine,) = _machines(os.getpid())
+        killed = [0.0]
+
+        def kill() -> None:
+            killed[0] = time.monotonic()
+            os.kill(machine, signal.SIGKILL)
+
+        threading.Timer(1.0, kill).start()
+        with pytest.raises(LinkLost):
+            run_session(device, "timing", repeat=1_000_000)
+        noticed = time.monotonic()
+
+    assert noticed - killed[0] < 5
+    assert time.monotonic() - noticed < 15
+
+
+def _machines(ancestor: int) -> list[int]:
+    """List the QEMU processes below a process."""
+    parents, names = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            parents[int(entry.name)], names[int(entry.name)] = int(rest.split()[1]), name
+
+    def is_below(pid: int) -> bool:
+        while pid in parents and pid != ancestor:
+            pid = parents[pid]
+        return pid == ancestor
+
+    return [pid for pid, name in names.items() if name.startswith("qemu-system") and is_below(pid)]
