@@ -18,6 +18,7 @@ from harness.agent.env import SYSTEM, env_path
 from harness.agent.runtimes import Runtime, load_runtime
 
 _MAX_REQUEST = 64 << 10
+_REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
 
 
@@ -37,6 +38,7 @@ def serve(root: str, env: str, runtime: str, fd: int) -> None:
         return
     # So that the first session finds what the second finds.
     os.makedirs(os.path.join(root, "active"), mode=0o700, exist_ok=True)
+    _rehearse(root, adapter)
     gc.collect()
     gc.freeze()
     control.send(b"ready " + json.dumps(described).encode())
@@ -81,6 +83,21 @@ def _import_and_exit(runtime: str) -> NoReturn:
         os._exit(status)
 
 
+def _rehearse(root: str, adapter: Runtime) -> None:
+    """Serve empty sessions, so that the first real one meets the heap that the second meets."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    null = os.open(os.devnull, os.O_WRONLY)
+    for _ in range(3):
+        rights = null.to_bytes(4, sys.byteorder) * 2
+        ours.sendmsg([_REHEARSAL], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        _serve_one(theirs, root, adapter)
+        ours.recv(64)
+        ours.recv(64)
+    os.close(null)
+    ours.close()
+    theirs.close()
+
+
 def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
     message, rights, _, _ = control.recvmsg(_MAX_REQUEST, socket.CMSG_SPACE(8))
     if not message:
@@ -90,6 +107,8 @@ def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
     pid = os.fork()
     if pid == 0:
         control.close()
+        if message == _REHEARSAL:
+            os._exit(0)
         _become_session(message, log_fd, result_fd, root, adapter)
     os.close(log_fd)
     os.close(result_fd)
