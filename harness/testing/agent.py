@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,19 +25,20 @@ class LocalAgent:
     Args:
         root: the agent's folder.
         python: that runs it.
-        wrap: argv put before it (`taskset`, `ssh host` …).
+        shell: argv of a remote shell (`ssh host`) that gets the command as its last word; empty: run it here.
     """
 
-    def __init__(self, root: Path, *, python: str = sys.executable, wrap: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, *, python: str = sys.executable, shell: tuple[str, ...] = ()) -> None:
         self.root = root
         self._python = python
-        self._wrap = wrap
+        self._shell = shell
         self._count = 0
 
     def __enter__(self) -> Self:
         nonce = secrets.token_hex(8)
+        command = bootstrap.command(self._python, nonce)
         self.process = subprocess.Popen(
-            [*self._wrap, *bootstrap.command(self._python, nonce)],
+            [*self._shell, shlex.join(command)] if self._shell else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -33,8 +33,8 @@ def run(session: Session) -> None:
     end = read_resident()
     # VmHWM is kept with a small per-thread error on older kernels; what is resident now is a lower bound for the peak.
     peaks["hwm_bytes"] = max(read_peak(), end.rss, start.rss)
-    session.flags += [] if touched >= 0 else ["lazy-file-pages"]
-    session.flags += [] if is_reset else ["no-peak-reset"]
+    session.flags += [] if touched >= 0 else ["note-lazy-file-pages"]
+    session.flags += [] if is_reset else ["note-no-peak-reset"]
     session.scalars.update({name: float(value) for name, value in peaks.items()})
     session.scalars.update(
         rss_start_bytes=float(start.rss),
