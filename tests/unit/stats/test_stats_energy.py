@@ -98,7 +98,7 @@ SPOILED = {
 
 @pytest.mark.parametrize(("change", "reason", "outcome"), SPOILED.values(), ids=SPOILED.keys())
 def test_a_spoiled_trace_is_never_a_number(change: object, reason: str, outcome: Outcome) -> None:
-    """Each check of measurement.md A4 turns energy into a reason."""
+    """Each check on a trace turns its energy into a reason."""
     found = estimate(_broken(change), "energy.per_inference")
 
     assert isinstance(found, Missing)

@@ -55,7 +55,7 @@ def test_a_tail_needs_a_sample_beyond_it() -> None:
     ("n", "q", "low", "high", "coverage"), [(300, 0.95, 277, 293, 0.967), (1000, 0.99, 983, 997, 0.976)]
 )
 def test_order_statistics_known_ranks(n: int, q: float, low: int, high: int, coverage: float) -> None:
-    """95 % intervals of p95 and p99 take the ranks of measurement.md D."""
+    """95 % intervals of p95 and p99 are these order statistics (binomial quantiles of the rank)."""
     found = quantile_interval(np.arange(1.0, n + 1), q, confidence=0.95)
 
     assert (found.low, found.high) == (low, high)
