@@ -70,7 +70,8 @@ class InferenceSession:
     def get_inputs(self): return [Node]
     def run(self, names, feed):
         self.act("run")
-        return [feed["x"] * 2]
+        self.count = getattr(self, "count", 0) + (self.do[1] == "count")
+        return [feed["x"] * 2 + self.count]
 """
 
 
@@ -304,6 +305,15 @@ def test_model_that_fails_is_told_apart(agent: LocalAgent, how: str, code: str, 
     assert reply["error"]["code"] == code
     assert words in reply["error"]["message"]
     assert misbehave(agent, "run well")["error"] is None
+
+
+def test_model_that_keeps_state_is_noted(agent: LocalAgent) -> None:
+    """A streaming model answers the same sample otherwise each time: its first answer stands for the timed ones."""
+    reply = agent.ask("session", **request(agent, "timing", b"run count", PAIR, env="fake-env"))
+
+    np.testing.assert_array_equal(arrays_of(reply)["timed_output"], [3.0, 3.0])
+    assert "note-stateful" in reply.header["flags"]
+    assert "note-stateful" not in digits(agent, "timing").header["flags"]
 
 
 def test_wrong_bytes_do_not_load(agent: LocalAgent) -> None:

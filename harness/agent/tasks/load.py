@@ -22,6 +22,7 @@ from harness.agent.meters.time import ClockWatch, measure_resolution_s
 from harness.agent.meters.work import InstructionCounter, NoCounter
 
 if TYPE_CHECKING:
+    from harness.agent.runtimes import Array
     from harness.agent.session import Session
 
 _COUNTED = 50
@@ -31,7 +32,8 @@ _COUNTED = 50
 def run(session: Session) -> None:
     """Measure latency and work.
 
-    Arrays: latency_s float64 (repeat,), instructions int64 (repeat,) or (<= 50,) if counted, timed_output float32.
+    Arrays: latency_s float64 (repeat,), instructions int64 (repeat,) or (<= 50,) if counted, timed_output float32
+    (of the last timed call; of the first inference if the model keeps state: flag `note-stateful`).
     Scalars: load_s, first_s, clock_resolution_s, warmup_count, cpu_s, involuntary_switches.
     """
     request = session.request
@@ -39,7 +41,11 @@ def run(session: Session) -> None:
     call = bind_first(session, model)
     counter = _open_counter(session)
     session.enter("run")
-    session.scalars["first_s"] = time_one(call)
+    start = time.perf_counter_ns()
+    raw = call()
+    session.scalars["first_s"] = (time.perf_counter_ns() - start) * 1e-9
+    first = flatten(model.outputs(raw))
+    del raw
     quiesce()
     for _ in range(request.warmup):
         call()
@@ -49,7 +55,12 @@ def run(session: Session) -> None:
     session.arrays["latency_s"] = np.frombuffer(latencies, dtype=np.int64) * 1e-9
     if counts is not None:
         session.arrays["instructions"] = np.frombuffer(counts, dtype=np.int64)
-    session.arrays["timed_output"] = np.concatenate([out.ravel() for out in model.outputs(raw)]).astype(np.float32)
+    last = flatten(model.outputs(raw))
+    # A model that keeps state (a streaming one) answers the same sample otherwise each time: only its first answer can
+    # be compared with the accuracy pass, which has another history from its second sample on.
+    is_stateful = not np.array_equal(first, last, equal_nan=True)
+    session.arrays["timed_output"] = first if is_stateful else last
+    session.flags += ["note-stateful"] if is_stateful else []
     session.flags += clock.flags()
     session.flags += ["swapped"] if read_swapped() else []
     session.scalars.update(
@@ -77,11 +88,9 @@ def quiesce() -> None:
     gc.disable()
 
 
-def time_one(call: Callable[[], Any]) -> float:
-    """Return how long one call takes, in seconds."""
-    start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) * 1e-9
+def flatten(outputs: list[Array]) -> Array:
+    """Return all outputs one after the other as float32."""
+    return np.concatenate([output.ravel() for output in outputs]).astype(np.float32)
 
 
 def _open_counter(session: Session) -> InstructionCounter | None:
