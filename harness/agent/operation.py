@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -77,6 +78,9 @@ class Operations:
 
     def _hello(self, frame: Frame) -> Answer:
         self.lease.take(str(frame.header["holder"])[:200], float(frame.header["ttl_s"]))
+        # Names that crashed sessions left; nobody else uses them while the lease is ours.
+        shutil.rmtree(os.path.join(self._root, "active"), ignore_errors=True)
+        os.makedirs(os.path.join(self._root, "active"), mode=0o700, exist_ok=True)
         return Answer(
             {
                 "ok": True,

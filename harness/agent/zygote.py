@@ -36,8 +36,6 @@ def serve(root: str, env: str, runtime: str, fd: int) -> None:
     except Exception as error:  # noqa: BLE001  whatever a runtime raises when it does not fit the board
         control.send(b"failed " + json.dumps({"message": f"{type(error).__name__}: {error}"[:2000]}).encode())
         return
-    # So that the first session finds what the second finds.
-    os.makedirs(os.path.join(root, "active"), mode=0o700, exist_ok=True)
     _rehearse(root, adapter)
     gc.collect()
     gc.freeze()

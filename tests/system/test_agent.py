@@ -391,6 +391,16 @@ def test_processes_that_a_model_leaves_are_killed(agent: LocalAgent) -> None:
     assert count_processes(marker) == before
 
 
+def test_leftovers_of_crashes_go_with_the_next_lease(fresh: LocalAgent) -> None:
+    """The name under which a crashed session opened its model is removed by the next hello."""
+    misbehave(fresh, "load segv")
+    assert list((fresh.root / "active").iterdir())
+
+    fresh.hello()
+
+    assert list((fresh.root / "active").iterdir()) == []
+
+
 def test_silent_fallback_is_an_error(agent: LocalAgent) -> None:
     """A provider that the runtime replaces by another one is `fallback`, and so is one that it does not have."""
     replaced = misbehave(agent, "run well", provider="FancyExecutionProvider")
