@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.agent.message import MeterRequest, SessionReply, SessionRequest
-from harness.campaign.incident import incident_of
+from harness.campaign.incident import SENSOR, flaky_incident, incident_of, reference_incident, session_incident
 from harness.campaign.plan import CellFiles
 from harness.campaign.session import (
     ENERGY_IDLE_S,
@@ -27,9 +27,9 @@ from harness.campaign.session import (
     counts_work,
     sessions_of,
 )
+from harness.device.session import SLOWDOWN, WARM_S
 from harness.errors import FleetgateError, InfraError, RunCancelled
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
-from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.spec.model import Device, Tier
 
@@ -42,8 +42,8 @@ Arrays = Mapping[str, "np.ndarray"]
 References = Callable[[], Arrays]
 """Gives the reference's outputs by name (`output_0` …), waiting for them; raises FleetgateError when it cannot."""
 
-USER_ERRORS = frozenset({"input"})
-"""Codes of a session that failed because of what was asked, not because of the model."""
+INSTALL_S = 900.0
+"""Longest time to bring files and runtimes to a board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,13 @@ class CellWork:
 
     @property
     def deadline_s(self) -> float:
-        """Longest time that the cell may take: its sessions (each may be confirmed once), transfer and installation."""
-        return len(self.sessions()) * self.planned.workload.deadline_s * 2 + 900.0
+        """Longest time that the cell may take: its sessions (each may be confirmed once), transfer and installation.
+
+        The clock of an emulated board may be slower than ours. Single sessions that hang are noticed much earlier.
+        """
+        slower = SLOWDOWN if self.device.emulation is not None else 1.0
+        sessions_s = len(self.sessions()) * self.planned.workload.deadline_s * 2
+        return (sessions_s + WARM_S) * slower + INSTALL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class _Measuring:
         self._incidents: list[Incident] = []
         self._failed: set[Role] = set()
         self._env = ""
+        self._blind = False
+        """Whether the power meter is missing, which ends energy sessions only."""
 
     def run(self, references: References | None) -> CellEvidence:
         started, clock = datetime.now(UTC), time.monotonic()
@@ -133,7 +140,7 @@ class _Measuring:
         for session in self._work.sessions():
             if Role.CANDIDATE in self._failed:
                 return
-            if session.role not in self._failed:
+            if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
                 request = self._request(session, env=runtime.id, model=models[session.role], data=data)
                 self._measure_session(session, request)
 
@@ -151,13 +158,7 @@ class _Measuring:
             if seen.reply.error is not None:
                 self._blame(session.role, seen.reply)
                 return
-            self._note(
-                Outcome.INCONCLUSIVE,
-                Attribution.UNKNOWN,
-                "flaky",
-                _words(session.role, first.reply, "once"),
-                session.role,
-            )
+            self._incidents.append(flaky_incident(session.role, first.reply))
         self._keep(session, seen)
 
     def _ask(self, request: SessionRequest) -> SessionSeen:
@@ -167,18 +168,12 @@ class _Measuring:
 
     def _blame(self, role: Role, reply: SessionReply) -> None:
         """Record a failure that a second fresh process confirmed."""
-        code = (reply.error or {}).get("code", "crash")
-        self._failed.add(role)
-        words = _words(role, reply, "twice")
-        if role is Role.BASELINE:
-            self._note(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "baseline", words, role)
-        elif code in USER_ERRORS:
-            self._note(Outcome.INCONCLUSIVE, Attribution.USER, code, words, role)
+        incident = session_incident(role, reply)
+        self._incidents.append(incident)
+        if incident.code == SENSOR:
+            self._blind = True
         else:
-            self._note(Outcome.FAIL, Attribution.MODEL, code, words, role)
-
-    def _note(self, outcome: Outcome, attribution: Attribution, code: str, message: str, role: Role) -> None:
-        self._incidents.append(Incident(outcome, attribution, code, message, role))
+            self._failed.add(role)
 
     def _keep(self, session: PlannedSession, seen: SessionSeen) -> None:
         order, reply = len(self._sessions), seen.reply
@@ -218,8 +213,7 @@ class _Measuring:
             labels = read_labels(self._work.files.data)
             outputs = references() if references is not None else {}
         except FleetgateError as error:
-            message = f"the reference could not be computed on the controller: {error}"
-            self._note(Outcome.INFRA, Attribution.INFRA, "reference", message, Role.CANDIDATE)
+            self._incidents.append(reference_incident(error))
             return
         if labels is not None:
             self._references["labels"] = self._add("labels", labels)
@@ -258,10 +252,3 @@ class _Measuring:
 def _meter(device: Device) -> MeterRequest | None:
     power = device.power
     return MeterRequest(power.kind, power.root, power.rail, power.rate_hz) if power else None
-
-
-def _words(role: Role, reply: SessionReply, times: str) -> str:
-    error = reply.error or {}
-    lines = reply.log.strip().splitlines()
-    last = f" (last words: {lines[-1][:200]})" if lines else ""
-    return f"the {role.value} failed {times}: {error.get('code', 'crash')}: {error.get('message', 'no message')}{last}"

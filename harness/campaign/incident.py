@@ -1,10 +1,20 @@
-"""What an error means for a cell: the one place that turns exceptions into outcomes with an attribution."""
+"""What an error means for a cell: the one place that turns exceptions and failed sessions into attributed outcomes."""
 
 from __future__ import annotations
 
+from harness.agent.message import SessionReply
 from harness.errors import ArtifactError, DeviceError, FleetgateError, RunCancelled, SecurityError
-from harness.records.cell import Incident
+from harness.records.cell import Incident, Role
 from harness.records.outcome import Attribution, Outcome
+
+SENSOR = "sensor"
+"""Code of a missing power meter, which takes energy figures away and no others."""
+NOT_THE_MODELS = {
+    SENSOR: (Outcome.DEVICE, Attribution.DEVICE),
+    "input": (Outcome.INCONCLUSIVE, Attribution.USER),
+    "integrity": (Outcome.INFRA, Attribution.INFRA),
+}
+"""Codes of a failed session that say nothing of the model: a missing meter, data that does not fit, damaged files."""
 
 
 def incident_of(error: BaseException) -> Incident:
@@ -23,3 +33,37 @@ def incident_of(error: BaseException) -> Incident:
     if isinstance(error, FleetgateError):
         return Incident(Outcome.INFRA, Attribution.INFRA, error.code, str(error))
     return Incident(Outcome.INFRA, Attribution.INFRA, "harness", f"{type(error).__name__}: {error}")
+
+
+def session_incident(role: Role, reply: SessionReply) -> Incident:
+    """Blame a failure that a second fresh process confirmed.
+
+    A candidate that fails twice has failed; a baseline that does takes the comparison away and nothing else.
+    """
+    code = _code(reply)
+    message = _words(role, reply, "twice")
+    if code in NOT_THE_MODELS:
+        return Incident(*NOT_THE_MODELS[code], code, message, Role.CANDIDATE if code == SENSOR else role)
+    if role is Role.BASELINE:
+        return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "baseline", message, role)
+    return Incident(Outcome.FAIL, Attribution.MODEL, code, message, role)
+
+
+def flaky_incident(role: Role, reply: SessionReply) -> Incident:
+    """Say that a session failed and the same session then worked: neither a pass nor a failure."""
+    return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "flaky", _words(role, reply, "once of two times"), role)
+
+
+def reference_incident(error: FleetgateError) -> Incident:
+    """Say that there is nothing to compare with."""
+    message = f"the reference could not be computed on the controller: {error}"
+    return Incident(Outcome.INFRA, Attribution.INFRA, "reference", message)
+
+
+def _code(reply: SessionReply) -> str:
+    return (reply.error or {}).get("code", "crash")
+
+
+def _words(role: Role, reply: SessionReply, times: str) -> str:
+    message = (reply.error or {}).get("message", "no message")
+    return f"the {role.value} failed {times}: {_code(reply)}: {message}"

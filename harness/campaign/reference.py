@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from harness.farm.boards import Boards, OpenBoard
 
-CONTROLLER = "(controller)"
-"""Name of the lane that computes references; no board can have it, for its brackets."""
+CONTROLLER = "this machine"
+"""Name of the lane that computes references; no board can have it, for its space."""
 
 
 class ReferenceCache:

@@ -112,7 +112,7 @@ class _Lane:
         error: FleetgateError | None = None
         try:
             self._begin("opening the board", self._open_deadline_s)
-            self._say("opening", "opening")
+            self._say("opening", "opening the board")
             with self._opener(self.cancel, lambda text: self._say("opening", text)) as board:
                 self.board = board
                 error = self._work(board)
@@ -179,7 +179,7 @@ class _Lane:
             rest = self.lost or self._reason(closed)
             for future in self._futures:
                 self._settle(future, error=rest)
-        self._say("lost" if self.lost else "done", str(self.lost) if self.lost else "done")
+        self._say("lost" if self.lost else "done", f"lost: {self.lost}" if self.lost else f"done ({self._done})")
 
     def _begin(self, step: str, seconds: float) -> None:
         with self._state:

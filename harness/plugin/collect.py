@@ -70,7 +70,7 @@ def measure_and_judge(request: pytest.FixtureRequest, subtests: pytest.Subtests)
     item = request.node
     assert isinstance(item, CellItem)
     measuring = measuring_of(item.config)
-    planned = next(cell for cell in measuring.campaign.plan.cells if cell.key == item.key)
+    planned = measuring.cells[item.key]
     if planned.skip_reason:
         pytest.skip(planned.skip_reason)
     result = measuring.wait(item.key, item.board)

@@ -20,6 +20,7 @@ import pytest
 from harness.campaign.incident import incident_of
 from harness.campaign.plan import seal
 from harness.errors import InfraError, SpecError
+from harness.gate.decision import EXIT_HOLD
 from harness.plugin.message import EVIDENCE, Collected, Evidence
 from harness.plugin.options import Options, command_line, is_distributing, usage_error
 from harness.plugin.terminal import Status, collection_lines, header_lines
@@ -61,6 +62,7 @@ class Deciding:
         self._devices: dict[str, DeviceRecord] = {}
         self._lost: dict[str, Incident] = {}
         self._cancelled = False
+        self._is_empty = False
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ class Deciding:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take evidence out of a report before JUnit or a report log sees it."""
+        self.status.clear()
         for name, value in report.user_properties:
             if name == EVIDENCE:
                 self.accept(from_json(Evidence, str(value).encode(), source=report.nodeid))
@@ -140,6 +143,14 @@ class Deciding:
             return []
         return collection_lines(self._plan, whole=bool(self.config.getoption("collectonly")))
 
+    def announce(self) -> None:
+        """Say the size of the plan where pytest's own hook for it is not called: on xdist's controller."""
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and self._plan is not None and self.config.get_verbosity() >= 0:
+            reporter.ensure_newline()
+            for line in collection_lines(self._plan, whole=False):
+                reporter.write_line(line)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell a person's Ctrl-C (or CI's SIGTERM) from pytest's own early stop."""
@@ -151,6 +162,9 @@ class Deciding:
         """Judge and own the exit code."""
         self.status.end()
         if self._plan is None or self._store is None:
+            if exitstatus == pytest.ExitCode.OK and not self.config.getoption("collectonly"):
+                self._is_empty = True
+                session.exitstatus = EXIT_HOLD
             return
         self.record = self._complete(self._plan)
         self.judgement = self._judge(self._store, self.record)
@@ -161,6 +175,8 @@ class Deciding:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts and the decision."""
+        if self._is_empty:
+            terminalreporter.write_line("HOLD: --devices was given, and no cell was planned: nothing was measured.")
         if self.record is None or self.judgement is None:
             return
         from harness.report import terminal

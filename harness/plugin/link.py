@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ class WorkerLink:
 
     def show(self, progress: Progress) -> None:
         """Append a line; short enough that the system writes it whole."""
-        line = to_json(progress).replace(b"\n", b"")[:3000] + b"\n"
+        line = to_json(replace(progress, text=progress.text[:500])).replace(b"\n", b"") + b"\n"
         handle = os.open(self._channel / "progress", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(handle, line)

@@ -20,7 +20,7 @@ from harness.plugin.collect import EVIDENCE_KEY, CellItem, board_of, is_gate_ite
 from harness.plugin.message import EVIDENCE, Collected, Evidence, Measured, Peer
 from harness.plugin.options import Options, holder, read_farm
 from harness.records.canonical import to_json
-from harness.records.plan import Plan
+from harness.records.plan import Plan, PlannedCell
 from harness.spec.model import Suite
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Measuring:
         self.peer = peer
         self.problems: list[Problem] = []
         self.campaign = Campaign(Plan(self.farm.name, self.farm.file, (), ()))
+        self.cells: dict[str, PlannedCell] = {}
         self._suites: dict[str, Suite] = {}
         self._run: CampaignRun | None = None
         self._items: list[pytest.Item] = []
@@ -56,6 +57,7 @@ class Measuring:
             self.campaign = self._plan()
         except SpecError as error:
             self.problems += error.problems
+        self.cells = {cell.key: cell for cell in self.campaign.plan.cells}
         boards = {item.nodeid: board_of(item) for item in session.items if board_of(item)}
         self.peer.planned(Collected(self.campaign.plan, boards, tuple(sorted(set(self.problems)))))
 
@@ -112,7 +114,7 @@ class Measuring:
 
     def _plan(self) -> Campaign:
         keys = {item.key for item in self._items if isinstance(item, CellItem)}
-        suites = [suite for suite in self._suites.values()]
+        suites = list(self._suites.values())
         baselines = self.options.baselines if self.options.baselines.is_dir() else None
         whole = build(self.farm, suites, baselines)
         chosen = narrow(whole, keys)

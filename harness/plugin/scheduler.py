@@ -72,6 +72,7 @@ class Distribution:
         if len(self._plans) == 1:
             self._boards = collected.boards
             self._deciding.planned(collected)
+            self._deciding.announce()
 
     def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
         """Take what a finished worker has left; mark what a dead one did not finish."""

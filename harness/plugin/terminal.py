@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,8 @@ from harness.spec.model import Farm
 if TYPE_CHECKING:
     from harness.farm.engine import Progress
 
-QUIET_S = 30.0
-"""Without a terminal, a board that only moves on says so this often; a change of phase is said at once."""
+QUIET_S = {"opening": 5.0, "measuring": 30.0}
+"""Without a terminal, a board that only moves on within a phase says so this often; a new phase is said at once."""
 REDRAW_S = 0.5
 NAMED_BOARDS = 6
 
@@ -62,70 +63,81 @@ def _entry(cell: PlannedCell) -> str:
 class Status:
     """Where every board is: one line redrawn on a terminal, a line per change elsewhere.
 
-    `take` may be called from any thread; `tick` and `end` are the main thread's (the progress thread's under xdist).
+    `take` may be called from any thread; `tick` and `end` by one at a time.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._lock = threading.Lock()
-        self._news: list[Progress] = []
         self._boards: dict[str, Progress] = {}
-        self._said: dict[str, tuple[str, float]] = {}
+        self._said: dict[str, tuple[str, str, float]] = {}
         self._drawn_at = 0.0
         self._width = 0
 
     def take(self, progress: Progress) -> None:
         """Keep the news of a board."""
         with self._lock:
-            self._news.append(progress)
             self._boards[progress.device] = progress
 
     def tick(self) -> None:
         """Show what is new, if it is time."""
         reporter = self._reporter()
-        if reporter is None or self._config.get_verbosity() < 0:
-            return
-        if reporter.isatty:
+        if reporter is not None and reporter.isatty:
             self._redraw(reporter)
-        else:
-            self._list(reporter)
+        elif reporter is not None:
+            self._list(reporter, quiet_s=QUIET_S)
+
+    def clear(self) -> None:
+        """Take the line away before pytest writes a result."""
+        reporter = self._reporter()
+        if reporter is not None and self._width:
+            reporter.rewrite(" " * self._width)
+            reporter.rewrite("")
+            self._width = 0
 
     def end(self) -> None:
         """Show the last news and clear the line."""
         reporter = self._reporter()
-        if reporter is None or self._config.get_verbosity() < 0:
-            return
-        if reporter.isatty and self._width:
-            reporter.rewrite(" " * self._width)
-            reporter.rewrite("")
-        elif not reporter.isatty:
-            self._list(reporter)
+        if reporter is not None and not reporter.isatty:
+            self._list(reporter, quiet_s={})
+        self.clear()
 
     def _reporter(self) -> pytest.TerminalReporter | None:
+        if self._config.get_verbosity() < 0:
+            return None
         found: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
         return found
+
+    def _latest(self) -> list[Progress]:
+        with self._lock:
+            return list(self._boards.values())
 
     def _redraw(self, reporter: pytest.TerminalReporter) -> None:
         now = time.monotonic()
         if now - self._drawn_at < REDRAW_S:
             return
         self._drawn_at = now
-        with self._lock:
-            self._news.clear()
-            boards = list(self._boards.values())
-        line = " | ".join(f"{board.device} {board.done}/{board.total} {board.text}" for board in boards)
+        if not self._width:
+            reporter.ensure_newline()
+        line = " | ".join(_line(board) for board in self._latest())
         line = line[: reporter._tw.fullwidth - 1]
         reporter.rewrite(line.ljust(self._width))
         self._width = len(line)
 
-    def _list(self, reporter: pytest.TerminalReporter) -> None:
-        with self._lock:
-            news, self._news = self._news, []
+    def _list(self, reporter: pytest.TerminalReporter, *, quiet_s: Mapping[str, float]) -> None:
         now = time.monotonic()
-        for item in news:
-            phase, at = self._said.get(item.device, ("", 0.0))
-            if item.phase == phase and now - at < QUIET_S:
+        for item in self._latest():
+            phase, text, at = self._said.get(item.device, ("", "", 0.0))
+            if item.text == text or (item.phase == phase and now - at < quiet_s.get(item.phase, 0.0)):
                 continue
-            self._said[item.device] = (item.phase, now)
+            self._said[item.device] = (item.phase, item.text, now)
             reporter.ensure_newline()
-            reporter.write_line(f"fleetgate: {item.device}: {item.done}/{item.total} {item.text}")
+            reporter.write_line(f"fleetgate: {_line(item)}")
+
+
+def _line(progress: Progress) -> str:
+    """Say where a board is; what comes from it is made harmless to read."""
+    from harness.report.wording import neutral
+
+    count = f" ({progress.done + 1} of {progress.total})" if progress.phase == "measuring" else ""
+    return neutral(f"{progress.device}: {progress.text}{count}", longest=160)

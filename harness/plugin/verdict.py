@@ -16,6 +16,7 @@ from harness.records.outcome import Outcome
 from harness.records.plan import Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Estimate, Verdict
+from harness.report.wording import neutral
 from harness.spec.metric import METRICS, limit_dimension
 from harness.spec.model import LimitKind
 from harness.units import Dimension, format
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from harness.campaign.run import CellResult
 
+LONGEST = 8000
+"""Characters of a failure text; what a board says in it is made harmless to read."""
 GOOD = frozenset({Outcome.PASS, Outcome.SKIPPED})
 
 
@@ -88,7 +91,7 @@ def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict) -> s
     if verdict.margin is not None:
         lines.append(f"  margin:    {verdict.margin * 100:+.2f} %")
     lines.append(f"  reproduce: {reproduce(item.config, item.nodeid)}")
-    return "\n".join(lines)
+    return neutral("\n".join(lines), lines=True, longest=LONGEST)
 
 
 def _cause_text(item: pytest.Item, runs: Verdict, gates: int) -> str:
@@ -96,7 +99,7 @@ def _cause_text(item: pytest.Item, runs: Verdict, gates: int) -> str:
     if gates > 1:
         lines.append(f"  gates:     none of the {gates} gates of this cell could be judged")
     lines.append(f"  reproduce: {reproduce(item.config, item.nodeid)}")
-    return "\n".join(lines)
+    return neutral("\n".join(lines), lines=True, longest=LONGEST)
 
 
 def _figure(verdict: Verdict, compared: Estimate) -> str:

@@ -29,7 +29,7 @@ def test_a_slow_and_wrong_model_is_no_go_with_its_numbers_in_junit(rehearsal: Re
     """Broken limits: exit 1; JUnit's failure text holds value, interval, limit, origin, margin, n and the command."""
     rehearsal.model("int8.onnx", FakeModel(latency_s=5e-3, wrong=60))
 
-    finished = rehearsal.run("--junitxml=junit.xml", devices="farm.yaml::here")
+    finished = rehearsal.run("--junitxml=junit.xml", "--gate-sessions=8", devices="farm.yaml::here")
 
     assert finished.code == 1, finished.text
     outcomes = finished.outcomes()
@@ -40,7 +40,7 @@ def test_a_slow_and_wrong_model_is_no_go_with_its_numbers_in_junit(rehearsal: Re
     text = next(text for text in failures if "latency.p95" in text)
     assert "FAIL: latency.p95 5" in text
     assert "limit:     max 4 ms (digits/digits.suite.yaml:14)" in text
-    assert "n = 6" in text
+    assert "n = 8" in text
     assert "margin:    -25" in text
     assert "reproduce: pytest --devices=farm.yaml::here 'digits/digits.suite.yaml::int8[here]'" in text
 

@@ -57,6 +57,33 @@ def test_a_broken_farm_is_a_usage_error(rehearsal: Rehearsal) -> None:
     assert "Traceback" not in finished.text
 
 
+def test_a_run_that_plans_nothing_is_no_release(rehearsal: Rehearsal) -> None:
+    """Boards were asked for and no cell was selected: green tests beside it do not make that exit 0."""
+    (rehearsal.folder / "test_plain.py").write_text("def test_plain():\n    pass\n")
+
+    finished = rehearsal.run("test_plain.py")
+
+    assert finished.code == 10, finished.text
+    assert "nothing was measured" in finished.text
+
+
+def test_own_profiles_and_folders_are_used(rehearsal: Rehearsal) -> None:
+    """`--gate-profiles`, `--gate-runs` and `--gate-report` name the places."""
+    (rehearsal.folder / "mine").mkdir()
+    (rehearsal.folder / "mine/lab.yaml").write_text("extends: host\ndescription: mine\n")
+    farm = rehearsal.folder / "farm.yaml"
+    farm.write_text(farm.read_text().replace("profile: host", "profile: lab"))
+
+    finished = rehearsal.run(
+        "--gate-profiles=mine", "--gate-runs=out/runs", "--gate-report=out/page.html", devices="farm.yaml::here"
+    )
+
+    assert finished.code == 0, finished.text
+    assert (rehearsal.folder / "out/page.html").exists()
+    assert (rehearsal.folder / "out/runs/latest/run.json").exists()
+    assert not (rehearsal.folder / "reports").exists()
+
+
 def test_every_board_several_times_is_refused(rehearsal: Rehearsal) -> None:
     """`--dist=each` would run one board from two processes."""
     finished = rehearsal.run("-n2", "--dist=each")
