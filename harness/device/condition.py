@@ -1,6 +1,7 @@
 """Whether a board was fit while it was measured: compares what it says before and after a session. Pure.
 
-A flag does not change a figure; it says that a timed session cannot decide.
+A flag does not change a figure; it says that a timed session cannot decide. Foreign load is seen by the session itself,
+on its own core and in its own moment (`harness.agent.meters.contention`).
 """
 
 from __future__ import annotations
@@ -8,21 +9,18 @@ from __future__ import annotations
 from harness.errors import DeviceError
 from harness.records.run import Facts
 
-FOREIGN_LOAD = 1.0
-"""Runnable tasks beside our own threads that are still called idle."""
 FREQUENCY_RATIO = 0.05
 THROTTLED_NOW = 0xF
 """Bits of Raspberry Pi's word: under-voltage, frequency capped, throttled, soft temperature limit. Bits 16-19 say the
 same "since boot": only a change of them during the session counts."""
 
 
-def compare(before: Facts, after: Facts, *, threads: int, where: str) -> tuple[str, ...]:
+def compare(before: Facts, after: Facts, *, where: str) -> tuple[str, ...]:
     """Return the validity flags of a session that ran between two readings.
 
     Args:
         before: read when the session started.
         after: read when it had ended.
-        threads: that the session used.
         where: the board in words.
 
     Raises:
@@ -38,8 +36,6 @@ def compare(before: Facts, after: Facts, *, threads: int, where: str) -> tuple[s
     if before.governor in {"performance", "userspace"} and _has_moved(before.frequencies_hz, after.frequencies_hz):
         # Under an on-demand governor an idle core slows down between sessions: that says nothing.
         flags.append("frequency-changed")
-    if before.load_1min - threads > FOREIGN_LOAD:
-        flags.append("foreign-load")
     return tuple(flags)
 
 

@@ -30,7 +30,7 @@ FLAG_WORDS = {
     "throttled": "the board throttled (heat or supply)",
     "frequency-changed": "the clock frequency changed",
     "governor-changed": "the frequency governor was changed",
-    "foreign-load": "other work ran on the board",
+    "foreign-load": "other work kept the session from its core",
     "clock-step": "the wall clock was set",
     "swapped": "the session was swapped out",
 }

@@ -8,7 +8,6 @@ and in repeats of their own elsewhere.
 from __future__ import annotations
 
 import gc
-import resource
 import time
 from array import array
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.agent.meters.contention import ContentionWatch, flags_of
 from harness.agent.meters.memory import read_swapped
 from harness.agent.meters.thermal import Thermometer
 from harness.agent.meters.time import ClockWatch, measure_resolution_s
@@ -34,7 +34,7 @@ def run(session: Session) -> None:
 
     Arrays: latency_s float64 (repeat,), instructions int64 (repeat,) or (<= 50,) if counted, timed_output float32
     (of the last timed call; of the first inference if the model keeps state: flag `note-stateful`).
-    Scalars: load_s, first_s, clock_resolution_s, warmup_count, cpu_s, involuntary_switches.
+    Scalars: load_s, first_s, clock_resolution_s, warmup_count, cpu_s, involuntary_switches, run_delay_s.
     """
     request = session.request
     model = session.load()
@@ -49,10 +49,10 @@ def run(session: Session) -> None:
     quiesce()
     for _ in range(request.warmup):
         call()
-    clock, thermometer, before = ClockWatch(), Thermometer(), resource.getrusage(resource.RUSAGE_SELF)
+    clock, thermometer, watch = ClockWatch(), Thermometer(), ContentionWatch()
     latencies, counts, raw = _measure(call, request.repeat, counter, together=request.deterministic)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    session.arrays["latency_s"] = np.frombuffer(latencies, dtype=np.int64) * 1e-9
+    contention = watch.scalars()
+    session.arrays["latency_s"] = times_s = np.frombuffer(latencies, dtype=np.int64) * 1e-9
     if counts is not None:
         session.arrays["instructions"] = np.frombuffer(counts, dtype=np.int64)
     last = flatten(model.outputs(raw))
@@ -63,11 +63,12 @@ def run(session: Session) -> None:
     session.flags += ["note-stateful"] if is_stateful else []
     session.flags += clock.flags()
     session.flags += ["swapped"] if read_swapped() else []
+    if not request.deterministic:  # virtual time stands still for nobody else
+        session.flags += flags_of(contention, wall_s=float(times_s.sum()), calls=request.repeat)
     session.scalars.update(
         clock_resolution_s=measure_resolution_s(),
         warmup_count=float(request.warmup),
-        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        involuntary_switches=float(after.ru_nivcsw - before.ru_nivcsw),
+        **contention,
         **thermometer.scalars(),
     )
 
