@@ -27,7 +27,6 @@ from harness.campaign.session import (
     counts_work,
     sessions_of,
 )
-from harness.device.session import SLOWDOWN, WARM_S
 from harness.errors import FleetgateError, InfraError, RunCancelled
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
@@ -42,8 +41,10 @@ Arrays = Mapping[str, "np.ndarray"]
 References = Callable[[], Arrays]
 """Gives the reference's outputs by name (`output_0` …), waiting for them; raises FleetgateError when it cannot."""
 
-INSTALL_S = 900.0
+INSTALL_S = 3600.0
 """Longest time to bring files and runtimes to a board."""
+EMULATED_SLOWER = 4.0
+"""How much slower than ours the clock of an emulated board may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,8 @@ class CellWork:
 
         The clock of an emulated board may be slower than ours. Single sessions that hang are noticed much earlier.
         """
-        slower = SLOWDOWN if self.device.emulation is not None else 1.0
-        sessions_s = len(self.sessions()) * self.planned.workload.deadline_s * 2
-        return (sessions_s + WARM_S) * slower + INSTALL_S
+        slower = EMULATED_SLOWER if self.device.emulation is not None else 1.0
+        return len(self.sessions()) * self.planned.workload.deadline_s * 2 * slower + INSTALL_S
 
 
 @dataclass(frozen=True, slots=True)
