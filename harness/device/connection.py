@@ -18,8 +18,6 @@ class Reach:
     transport: Transport
     is_alive: Callable[[], bool] | None = None
     emulator: str = ""
-    tidy: Callable[[], None] = lambda: None
-    """Forget files that installing needed and running does not, on disk and in memory."""
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.agent.package import build_zipapp
 from harness.device.cancel import Cancellation
 from harness.device.connection import Reach, connected
-from harness.device.runtime import resolve
+from harness.device.runtime import RuntimeEnv, resolve
 from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
 from harness.emulator.cache import locked, published
 from harness.emulator.machine.qemu import qemu_version
@@ -30,6 +31,8 @@ from harness.transport.host_key import Trust, parse_public_key
 
 PATIENCE_S = 90.0
 FACTS = "facts.json"
+PREPARATION = 2
+"""Raise it when boards are prepared in another way: snapshots made before are not used then."""
 # Pages of zeros take no room in a machine state; pages that were merely freed keep what they held. The kernel zeroes
 # what it gives to a program: one that takes nearly all free memory and ends leaves zeros. 0x8022: private, anonymous,
 # populated at once.
@@ -40,18 +43,20 @@ mmap.mmap(-1, max(free - 49152, 4) * 1024, flags=0x8022)
 """
 
 
-class Prepare(Protocol):
-    """Installs builds on a reached board and gives its facts."""
+class Visited(Protocol):
+    """What is done on a board to prepare it; see `harness.device.session.OpenDevice`."""
 
-    def __call__(
-        self,
-        spec: Device,
-        reach: Reach,
-        builds: Collection[tuple[str, str]],
-        progress: Callable[[str], None],
-        cancellation: Cancellation,
-    ) -> Facts:
-        """Leave the board with nothing of ours running."""
+    facts: Facts
+
+    def install_runtime(self, family: str, build: str) -> RuntimeEnv:
+        """Bring a runtime onto the board without loading it."""
+
+    def ensure_runtime(self, family: str, build: str) -> RuntimeEnv:
+        """Bring a runtime onto the board and load it once."""
+
+
+Visit = Callable[[Reach], AbstractContextManager[Visited]]
+"""Starts the agent over an open connection and ends it."""
 
 
 class EmulatedBoards:
@@ -63,13 +68,13 @@ class EmulatedBoards:
         emulation: Emulation,
         progress: Callable[[str], None],
         cancellation: Cancellation,
-        prepare: Prepare,
+        visit: Visit,
     ) -> None:
         self._spec = spec
         self._emulation = emulation
         self._progress = progress
         self._cancellation = cancellation
-        self._prepare = prepare
+        self._visit = visit
         self._image: Image = build_image(ImageRecipe(suite=emulation.suite), progress=progress)
         self._snapshots = Snapshots(self._image, progress)
 
@@ -80,7 +85,14 @@ class EmulatedBoards:
 
         def install(machine: Machine) -> None:
             self._progress(f"installing runtimes on {self._emulation.cpu} (once)")
-            self._visit(machine, builds)
+            with self._visited(machine) as device:
+                for family, build in sorted(builds):
+                    device.install_runtime(family, build)
+            self._tidy(machine)
+            # What a run will read again is read once more into the page cache, and nothing else.
+            with self._visited(machine) as device:
+                for family, build in sorted(builds):
+                    device.ensure_runtime(family, build)
 
         if key:
             self._snapshots.prepared(self._emulation, key, install)
@@ -102,7 +114,7 @@ class EmulatedBoards:
         )
         emulator = f"{qemu_version()}, image {self._image.id}, snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}"
         with self._cancellation.doing(machine.kill), connected(endpoint, self._cancellation) as transport:
-            yield Reach(transport, machine.alive, emulator, lambda: self._tidy(machine))
+            yield Reach(transport, machine.alive, emulator)
 
     def _tidy(self, machine: Machine) -> None:
         """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""
@@ -111,14 +123,14 @@ class EmulatedBoards:
         zero = shlex.join([self._spec.python, "-c", _ZERO_MEMORY])
         machine.run(f"rm -rf -- {store} && sync && echo 3 >/proc/sys/vm/drop_caches && {zero}")
 
-    def _visit(self, machine: Machine, builds: Collection[tuple[str, str]]) -> Facts:
-        """Install builds on a running board, and leave it as if nobody was there."""
-        with self._reach(machine, "") as reach:
-            facts = self._prepare(self._spec, reach, builds, self._progress, self._cancellation)
+    @contextlib.contextmanager
+    def _visited(self, machine: Machine) -> Iterator[Visited]:
+        """Open a running board, and leave it as if nobody had been there."""
+        with self._reach(machine, "") as reach, self._visit(reach) as device:
+            yield device
         _, digest = build_zipapp()
         # The brackets keep the search from finding itself.
         machine.run(f"while grep -qs '[{digest[0]}]{digest[1:16]}' /proc/[0-9]*/cmdline; do sleep 0.1; done")
-        return facts
 
     def _key(self, builds: Collection[tuple[str, str]]) -> str:
         """Name all that is on the board: the agent, the environments, and how they were put there."""
@@ -128,7 +140,7 @@ class EmulatedBoards:
             for family, build in builds
         }
         _, digest = build_zipapp()
-        return json.dumps([digest, sorted(envs), self._spec.python, self._spec.root, self._spec.tier])
+        return json.dumps([PREPARATION, digest, sorted(envs), self._spec.python, self._spec.root, self._spec.tier])
 
     def _facts(self) -> Facts:
         """Give what decides which wheels fit: read from the board once per image and CPU, then from the cache."""
@@ -137,8 +149,8 @@ class EmulatedBoards:
         with locked(self._image.folder / f"{name}.lock", what=f"facts of {name}", progress=self._progress):
             with contextlib.suppress(FileNotFoundError, ValidationError):
                 return TypeAdapter(Facts).validate_json(file.read_bytes())
-            with self._snapshots.start(self._emulation) as machine:
-                facts = self._visit(machine, ())
+            with self._snapshots.start(self._emulation) as machine, self._visited(machine) as device:
+                facts = device.facts
             shutil.rmtree(file.parent, ignore_errors=True)
             with published(file.parent) as unfinished:
                 text = json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n"

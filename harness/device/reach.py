@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from harness.device.cancel import Cancellation
 from harness.device.connection import Reach, connected
-from harness.device.emulated import EmulatedBoards, Prepare
+from harness.device.emulated import EmulatedBoards, Visit
 from harness.spec.model import Device, Ssh
 from harness.transport.endpoint import resolve
 from harness.transport.protocol import load_transport
@@ -28,12 +28,12 @@ def reach_board(
     builds: Collection[tuple[str, str]],
     progress: Callable[[str], None],
     cancellation: Cancellation,
-    prepare: Prepare,
+    visit: Visit,
 ) -> Iterator[Reach]:
     """Reach a board by what its spec says; see `harness.device.session.open_device`."""
     with contextlib.ExitStack() as stack:
         if spec.emulation is not None:
-            boards = EmulatedBoards(spec, spec.emulation, progress, cancellation, prepare)
+            boards = EmulatedBoards(spec, spec.emulation, progress, cancellation, visit)
             yield stack.enter_context(boards.start(builds))
             return
         if spec.own_sshd:

@@ -33,9 +33,12 @@ from harness.spec.model import Device, Origin, Tier
 INSTALL_S = 900.0
 WARM_S = 660.0
 """Longer than the agent's own limit for loading a runtime."""
-MARGIN_S = 60.0
-SLOWDOWN = 4.0
-"""An emulated board's clock may run this much slower than ours, and the agent's deadline is by the board's clock."""
+MARGIN_S = 120.0
+"""Loading a runtime anew on a busy emulated board, and the way back of the result."""
+VIRTUAL_RATIO = 0.1
+"""Seconds of a deterministic board's clock per second of ours while it computes (10^9 instructions are one second)."""
+SLOWEST = 4.0
+"""How much slower than that a busy host may run it before the board is given up."""
 WATCHED = frozenset({"timing", "energy"})
 """Kinds of session whose figures depend on the board's condition."""
 
@@ -105,7 +108,7 @@ class OpenDevice:
         if (family, build) not in self._envs:
             env = self.install_runtime(family, build)
             fields = {"env": env.id, "runtime": family, "deterministic": self._is_deterministic}
-            self._client.request("warm", fields, deadline_s=WARM_S * self._slowdown)
+            self._client.request("warm", fields, deadline_s=WARM_S)
             self._envs[family, build] = env
         return self._envs[family, build]
 
@@ -119,26 +122,28 @@ class OpenDevice:
     def measure(self, request: SessionRequest) -> SessionResult:
         """Run one session on the board and return its validated result.
 
-        A model that does not load, crashes or takes too long is in `reply.error`, never an exception. The nonce, and
-        for deterministic boards the flag, are set here.
+        A model that does not load, crashes or takes too long is in `reply.error`, never an exception. A missing nonce
+        and, for deterministic boards, their flag and the deadline by their own clock are set here.
 
         Raises:
             LinkLost: the link or the emulated board ended.
             InfraError: the result is not complete and whole, or the runtime could not be started.
             DeviceError: the board restarted.
         """
-        asked = dataclasses.replace(request, nonce=secrets.token_hex(16), deterministic=self._is_deterministic)
-        is_watched = asked.kind in WATCHED and not asked.deterministic
+        asked = self._complete(request)
+        # An emulated board has no frequency, heat or neighbours: reading them would only disturb it.
+        is_watched = asked.kind in WATCHED and self.spec.emulation is None
         before = self._read_facts() if is_watched else None
+        slowest = SLOWEST if asked.deterministic else 1.0
         reply = self._client.request(
             "session",
             dataclasses.asdict(asked),
-            deadline_s=(asked.deadline_s + WARM_S) * self._slowdown + MARGIN_S,
+            deadline_s=request.deadline_s * slowest + MARGIN_S,
             quiet=asked.deterministic,
         )
         result = open_envelope(reply.header, reply.payload, asked, where=self._where)
         if before is not None:
-            flags = compare(before, self._read_facts(), threads=asked.threads, where=self._where)
+            flags = compare(before, self._read_facts(), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
         return result
 
@@ -146,9 +151,15 @@ class OpenDevice:
     def _is_deterministic(self) -> bool:
         return self.spec.tier is Tier.DETERMINISTIC
 
-    @property
-    def _slowdown(self) -> float:
-        return SLOWDOWN if self.spec.emulation is not None else 1.0
+    def _complete(self, request: SessionRequest) -> SessionRequest:
+        """Add the nonce and what hangs on the kind of board; deadlines are told in the seconds of its own clock."""
+        deadline_s = request.deadline_s * (VIRTUAL_RATIO if self._is_deterministic else 1.0)
+        return dataclasses.replace(
+            request,
+            nonce=request.nonce or secrets.token_hex(16),
+            deterministic=self._is_deterministic,
+            deadline_s=deadline_s,
+        )
 
     def _read_facts(self) -> Facts:
         return parse_facts(self._client.request("facts", REQUEST, deadline_s=90.0, silence_s=60.0).header)
@@ -197,11 +208,15 @@ def open_device(
         SecurityError: the board's host key is unknown or has changed.
     """
     with Cancellation(cancel) as cancellation, contextlib.ExitStack() as stack:
+
+        def visit(reach: Reach) -> contextlib.AbstractContextManager[OpenDevice]:
+            return _agent(spec, reach, holder or holder_name(), progress, cancellation)
+
         try:
             reach = stack.enter_context(
-                reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, prepare=_prepare)
+                reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, visit=visit)
             )
-            device = stack.enter_context(_agent(spec, reach, holder or holder_name(), progress, cancellation))
+            device = stack.enter_context(visit(reach))
         except FleetgateError as error:
             raise _stopped(error, cancellation) from error
         yield device
@@ -241,23 +256,6 @@ def _agent(
     client, _ = start_agent(reach.transport, start, is_alive=reach.is_alive)
     with cancellation.doing(client.abort), client:
         yield OpenDevice(spec, client, reach, progress, cancellation.event)
-
-
-def _prepare(
-    spec: Device,
-    reach: Reach,
-    builds: Collection[tuple[str, str]],
-    progress: Callable[[str], None],
-    cancellation: Cancellation,
-) -> Facts:
-    """Bring an emulated board into the state that its snapshot keeps, and give its facts."""
-    with _agent(spec, reach, holder_name(), progress, cancellation) as device:
-        for family, build in sorted(builds):
-            device.install_runtime(family, build)
-        reach.tidy()
-        for family, build in sorted(builds):
-            device.ensure_runtime(family, build)
-        return device.facts
 
 
 def _stopped(error: FleetgateError, cancellation: Cancellation) -> FleetgateError:

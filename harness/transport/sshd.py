@@ -148,12 +148,13 @@ class LocalSshd:
         return self._wait_listening()
 
     def _wait_listening(self) -> bool:
-        give_up = time.monotonic() + START_S
-        while time.monotonic() < give_up:
+        started = time.monotonic()
+        while time.monotonic() - started < START_S:
             if "Server listening" in self._log():
                 return True
             assert self._guard is not None
-            if "rror" in self._log() or (not _children(self._guard.pid) and self._guard.poll() is not None):
+            is_gone = time.monotonic() - started > 1.0 and not _children(self._guard.pid)
+            if "rror" in self._log() or is_gone:
                 break
             time.sleep(0.02)
         self._kill()
@@ -203,7 +204,10 @@ def _is_locked(user: str) -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    """Return the direct children of a process, oldest first (field 4 of /proc/*/stat)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return sorted(found)
