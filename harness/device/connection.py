@@ -21,8 +21,10 @@ class Reach:
 
 
 @contextlib.contextmanager
-def connected(endpoint: Endpoint, cancellation: Cancellation) -> Iterator[Transport]:
+def connected(
+    endpoint: Endpoint, cancellation: Cancellation, is_alive: Callable[[], bool] | None = None
+) -> Iterator[Transport]:
     """Connect over SSH; a cancellation drops the connection at once."""
-    transport = load_transport("ssh")(endpoint, cancel=cancellation.event)
+    transport = load_transport("ssh")(endpoint, cancel=cancellation.event, is_alive=is_alive)
     with cancellation.doing(transport.close), transport:
         yield transport

@@ -113,13 +113,17 @@ class EmulatedBoards:
             label=self._spec.name,
         )
         emulator = f"{qemu_version()}, image {self._image.id}, snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        with self._cancellation.doing(machine.kill), connected(endpoint, self._cancellation) as transport:
+        with (
+            self._cancellation.doing(machine.kill),
+            connected(endpoint, self._cancellation, machine.alive) as transport,
+        ):
             yield Reach(transport, machine.alive, emulator)
 
     def _tidy(self, machine: Machine) -> None:
         """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""
-        home, _, rest = self._spec.root.rpartition("~/")
-        store = ("~/" if self._spec.root.startswith("~/") else home) + shlex.quote(f"{rest}/store")
+        root = self._spec.root
+        home = "~/" if root.startswith("~/") else ""
+        store = home + shlex.quote(root.removeprefix("~/") + "/store")
         zero = shlex.join([self._spec.python, "-c", _ZERO_MEMORY])
         machine.run(f"rm -rf -- {store} && sync && echo 3 >/proc/sys/vm/drop_caches && {zero}")
 

@@ -9,6 +9,7 @@ Source: reliability of SSH farms: fabric issues 2071, 2138 (host keys) and 2197 
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import socket
 import threading
@@ -25,6 +26,9 @@ from harness.errors import FleetgateError, InfraError, LinkLost, SecurityError
 from harness.transport.channel import SshChannel
 from harness.transport.endpoint import Endpoint
 from harness.transport.host_key import PublicKey
+
+# Without a handler of anybody's, paramiko's refused connections would be printed with tracebacks.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 HANDSHAKE_S = 60.0
 """Longest wait for one step of the handshake; an emulated board takes up to 5 s for each."""
@@ -58,11 +62,19 @@ class SshTransport:
     Args:
         endpoint: where, as whom, and which host keys are believed.
         cancel: set by another thread to give up while connecting.
+        is_alive: False when the host is known to be gone, so that trying again makes no sense.
     """
 
-    def __init__(self, endpoint: Endpoint, *, cancel: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        cancel: threading.Event | None = None,
+        is_alive: Callable[[], bool] | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._cancel = cancel or threading.Event()
+        self._is_alive = is_alive or (lambda: True)
         self._connections: list[fabric.Connection] = []
         self._opening: fabric.Connection | None = None
 
@@ -118,7 +130,7 @@ class SshTransport:
                 self.close()
                 if isinstance(error, AuthenticationException):
                     raise self._login_refused(error) from error
-                if time.monotonic() + pause_s > give_up or self._cancel.is_set():
+                if time.monotonic() + pause_s > give_up or self._cancel.is_set() or not self._is_alive():
                     raise LinkLost(f"{self.describe()}: cannot connect: {_why(error)}", code="connect") from error
             else:
                 return

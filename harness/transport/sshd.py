@@ -26,7 +26,8 @@ from harness.transport.host_key import Trust, parse_public_key
 
 START_S = 15.0
 # The guard's standard input is a pipe that only its starter holds: it ends when the starter ends, whatever the reason.
-_GUARD = '"$@" </dev/null & read -r _; kill -9 $!'
+_GUARD = '"$@" </dev/null & read -r _; kill -9 $!; wait'
+SESSIONS_END_S = 2.0
 _CONFIG = """\
 ListenAddress 127.0.0.1:{port}
 HostKey {folder}/host_key
@@ -165,16 +166,25 @@ class LocalSshd:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _kill(self) -> None:
-        """End the guard, the listener and what serves connections (those leave the process group by setsid)."""
+        """End what serves connections, then the listener, then the guard: each is waited for by its parent."""
         if self._guard is None:
             return
-        sessions = [child for listener in _children(self._guard.pid) for child in _children(listener)]
-        for leader in (self._guard.pid, *sessions):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(leader, signal.SIGKILL)
+        give_up = time.monotonic() + SESSIONS_END_S
+        listeners = _children(self._guard.pid)
+        while sessions := [child for listener in listeners for child in _children(listener)]:
+            if time.monotonic() > give_up:
+                for leader in sessions:  # they have left the guard's process group by setsid
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(leader, signal.SIGKILL)
+                break
+            time.sleep(0.02)
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        self._guard.wait()
+        try:
+            self._guard.wait(SESSIONS_END_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._guard.pid, signal.SIGKILL)
+            self._guard.wait()
         self._guard = None
 
     def _stop(self) -> None:
