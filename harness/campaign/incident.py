@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 from harness.agent.message import SessionReply
 from harness.errors import ArtifactError, DeviceError, FleetgateError, RunCancelled, SecurityError
 from harness.records.cell import Incident, Role
@@ -32,7 +35,7 @@ def incident_of(error: BaseException) -> Incident:
         return Incident(Outcome.FAIL, Attribution.MODEL, error.code, str(error))
     if isinstance(error, FleetgateError):
         return Incident(Outcome.INFRA, Attribution.INFRA, error.code, str(error))
-    return Incident(Outcome.INFRA, Attribution.INFRA, "harness", f"{type(error).__name__}: {error}")
+    return Incident(Outcome.INFRA, Attribution.INFRA, "harness", f"{type(error).__name__}: {error}{_place(error)}")
 
 
 def session_incident(role: Role, reply: SessionReply) -> Incident:
@@ -58,6 +61,12 @@ def reference_incident(error: FleetgateError) -> Incident:
     """Say that there is nothing to compare with."""
     message = f"the reference could not be computed on the controller: {error}"
     return Incident(Outcome.INFRA, Attribution.INFRA, "reference", message)
+
+
+def _place(error: BaseException) -> str:
+    """Say where an unexpected error was raised: it is a bug of this harness, and its traceback ends here."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
 def _code(reply: SessionReply) -> str:

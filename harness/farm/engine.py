@@ -120,7 +120,7 @@ class _Lane:
             error = caught
         except Exception as caught:  # noqa: BLE001  the thread's edge: nothing may vanish with the thread
             error = InfraError(f"{self.device}: {type(caught).__name__}: {caught}", code="harness")
-            error.__cause__ = caught
+            error.__traceback__ = caught.__traceback__
         self._end(error)
 
     def _work(self, board: OpenBoard) -> FleetgateError | None:

@@ -92,7 +92,7 @@ class Deciding:
     def show(self, progress: Progress) -> None:
         """Log the news of a board and keep it for the terminal."""
         if self._store is not None:
-            self._store.log(f"{progress.device}: {progress.phase}: {progress.text}")
+            self._store.log(f"{progress.device}: {progress.text}")
         self.status.take(progress)
         if is_distributing(self.config):
             self.status.tick()
@@ -228,11 +228,11 @@ class Deciding:
         record = self._cells.get(cell.key)
         if record is not None or cell.skip_reason:
             return record
-        if cell.device in self._lost:
-            return CellRecord(cell.key, incidents=(self._lost[cell.device],))
         if self._cancelled:
             incident = Incident(Outcome.CANCELLED, Attribution.USER, "cancelled", "the run was cancelled")
             return CellRecord(cell.key, incidents=(incident,))
+        if cell.device in self._lost:
+            return CellRecord(cell.key, incidents=(self._lost[cell.device],))
         return None
 
     def _judge(self, store: RunFolder, record: RunRecord) -> Judgement:

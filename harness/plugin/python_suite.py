@@ -231,7 +231,7 @@ class Gate:
         Args:
             measurement: from the fixture `measure`.
             metric: a name of the metric catalogue.
-            max: largest allowed figure, with its unit: `"64 MiB"`.
+            max: largest allowed figure with its unit (`"64 MiB"`), or a number in SI.
             min: smallest allowed figure.
             drop: largest allowed loss against the reference: `"0.5 pp"`.
             regress: largest allowed worsening against the baseline: `"5 %"`.
@@ -242,7 +242,7 @@ class Gate:
         """
         origin = _caller()
         given = {LimitKind.MAX: max, LimitKind.MIN: min, LimitKind.DROP: drop, LimitKind.REGRESS: regress}
-        limits = [_limit(metric, kind, str(text), origin, accept) for kind, text in given.items() if text is not None]
+        limits = [_limit(metric, kind, said, origin, accept) for kind, said in given.items() if said is not None]
         if not limits:
             raise SpecError([Problem(origin.file, origin.line, 1, f"{metric} has no limit", "give max, min, …")])
         problems = check_limits(limits, self._suite.board.spec)
@@ -251,13 +251,16 @@ class Gate:
         measurement.limits += limits
 
 
-def _limit(metric: str, kind: LimitKind, text: str, origin: Origin, accept: str) -> Limit:
+def _limit(metric: str, kind: LimitKind, said: str | float, origin: Origin, accept: str) -> Limit:
+    """Take a limit as a text with its unit, or as a number in SI."""
     known = _known(metric, origin)
     if kind not in METRICS[known].kinds:
         kinds = ", ".join(METRICS[known].kinds)
         raise SpecError([Problem(origin.file, origin.line, 1, f"{kind} makes no sense for {metric}", f"use {kinds}")])
+    dimension = limit_dimension(METRICS[known], kind)
     try:
-        value = units.parse(text, limit_dimension(METRICS[known], kind))
+        text = said if isinstance(said, str) else units.format(said, dimension, digits=6)
+        value = units.parse(said, dimension) if isinstance(said, str) else float(said)
     except ValueError as error:
         raise SpecError([Problem(origin.file, origin.line, 1, f"{metric} {kind}: {error}")]) from error
     return Limit(known, kind, value, text, origin, accept)

@@ -62,6 +62,16 @@ class Finished:
     """verdicts.json of the run, empty when there was none."""
     record: dict[str, Any] = field(default_factory=dict)
     """run.json of the run."""
+    path: Path | None = None
+    """The run folder."""
+
+    def is_reproduced(self) -> bool:
+        """Judge the stored run again and compare byte for byte."""
+        from harness.records.canonical import to_json
+        from harness.store import replay
+
+        assert self.path is not None, "no run was recorded"
+        return to_json(replay(self.path)) == (self.path / "verdicts.json").read_bytes()
 
     def outcomes(self) -> dict[str, str]:
         """Give `cell metric kind` -> outcome."""
@@ -138,7 +148,7 @@ class Rehearsal:
         if not runs or not (runs[-1] / "run.json").exists():
             return Finished(code, text)
         verdicts, record = (json.loads((runs[-1] / name).read_bytes()) for name in ("verdicts.json", "run.json"))
-        return Finished(code, text, verdicts, record)
+        return Finished(code, text, verdicts, record, runs[-1])
 
 
 def _end(process: subprocess.Popen[str]) -> None:

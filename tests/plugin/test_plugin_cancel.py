@@ -13,7 +13,7 @@ from harness.testing.rehearsal import Rehearsal
 
 def _is_measuring(run: Path) -> bool:
     log = run / "log.txt"
-    return log.exists() and "here: measuring" in log.read_text()
+    return log.exists() and "here: digits::int8" in log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def test_sound_models_on_sound_boards_go(rehearsal: Rehearsal) -> None:
     assert finished.code == 0, finished.text
     assert set(finished.outcomes().values()) == {"PASS"}
     assert len(finished.record["cells"]) == 6
+    assert finished.is_reproduced()
     assert "fleetgate: farm rehearsal (farm.yaml): a53, a72, here" in finished.text
     assert "GO: all 28 gates pass" in " ".join(finished.text.split())
     assert (rehearsal.folder / "reports/latest.html").read_text().startswith("<!")
