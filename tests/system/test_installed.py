@@ -60,8 +60,9 @@ def _wheelhouse(wheel: Path) -> Path:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment outside of the checkout with the wheel in it."""
     folder = tmp_path_factory.mktemp("installed")
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
-    _run(*build, cwd=folder)
+    _run(
+        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT, cwd=folder
+    )
     (wheel,) = folder.glob("fleetgate-*.whl")
     _run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
