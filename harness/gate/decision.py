@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from textwrap import shorten
 
 from harness.records.outcome import Outcome, Release
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Decision, Verdict
 from harness.spec.model import Tier
 
+_LONGEST_REASON = 100
+"""Characters of the worst gate's reason in the sentence; the verdict itself has it whole."""
 EXIT_GO, EXIT_NO_GO, EXIT_HOLD, EXIT_INFRA, EXIT_SECURITY = 0, 1, 10, 20, 40
 
 BLOCKING = frozenset({Outcome.FAIL, Outcome.REGRESSION})
@@ -89,7 +92,9 @@ def _sentence(
     others = len(blockers) - led
     more = f" and {others} more could not be decided" if others else ""
     head = f"{release.value}: {led} of {gates} gates {what} ({listed}){more} on {where}"
-    return f"{head}; worst is {worst.cell}: {worst.reason.rstrip('.')}.{_reservation(cells)}"
+    reason = shorten(worst.reason.rstrip("."), _LONGEST_REASON, placeholder=" …")
+    end = "" if reason.endswith("…") else "."
+    return f"{head}; worst is {worst.cell}: {reason}{end}{_reservation(cells)}"
 
 
 def _all(gates: int) -> str:

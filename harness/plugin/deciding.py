@@ -181,10 +181,10 @@ class Deciding:
             return
         from harness.report import terminal
 
-        writer = terminalreporter._tw
+        writer = self.config.get_terminal_writer()
         terminalreporter.section("release gate", sep="=")
         text = terminal.render(self.record, self.judgement, width=writer.fullwidth, color=writer.hasmarkup)
-        terminalreporter.write_line(text)
+        terminalreporter.write_line(text.rstrip())
         for line in self._notes(terminalreporter):
             terminalreporter.write_line(line)
 

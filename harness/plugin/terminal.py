@@ -120,7 +120,7 @@ class Status:
         if not self._width:
             reporter.ensure_newline()
         line = " | ".join(_line(board) for board in self._latest())
-        line = line[: reporter._tw.fullwidth - 1]
+        line = line[: self._config.get_terminal_writer().fullwidth - 1]
         reporter.rewrite(line.ljust(self._width))
         self._width = len(line)
 
