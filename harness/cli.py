@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import FleetgateError, RecordError, SpecError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXIT_USAGE = 4
 EXIT_ERROR = 20
 """The same word as a run that infrastructure held: nothing was decided."""
+_WRONG_PATH = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What the operating system says of a path that cannot be what was meant; never to be read as a decision."""
 
 _EPILOG = """\
 measuring itself is pytest's: pytest --devices=farm.yaml [suites…]
@@ -48,13 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"fleetgate: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, _WRONG_PATH) else EXIT_ERROR
     except KeyboardInterrupt:
         print("fleetgate: interrupted", file=sys.stderr)
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with the exit code of everything that was asked wrongly; argparse's own is that of an interrupted run."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="fleetgate",
         description="Release gate for compressed models on edge devices.",
         epilog=_EPILOG,
@@ -142,30 +155,45 @@ def _gate(arguments: argparse.Namespace) -> int:
         width = shutil.get_terminal_size((100, 24)).columns
         print(terminal.render(run.record, judgement, width=width, color=sys.stdout.isatty()))
     if not is_reproduced(run, judgement):
-        print(f"fleetgate: these are not the verdicts stored in {run.path}: another version judged, or the "
-              "folder was edited", file=sys.stderr)  # fmt: skip
+        print(_not_reproduced(run), file=sys.stderr)
     return judgement.decision.exit_code
+
+
+def _not_reproduced(run: StoredRun) -> str:
+    return (
+        f"fleetgate: these are not the verdicts stored in {run.path}: another version judged, or the folder was edited"
+    )
 
 
 def _write_views(arguments: argparse.Namespace, run: StoredRun, judgement: Judgement) -> None:
     if arguments.html:
         from harness.report import html
 
-        arguments.html.write_text(html.render(run.record, judgement, run.samples), encoding="utf-8")
+        _write(arguments.html, html.render(run.record, judgement, run.samples))
     if arguments.markdown:
         from harness.report import markdown
 
-        arguments.markdown.write_text(markdown.render(run.record, judgement), encoding="utf-8")
+        _write(arguments.markdown, markdown.render(run.record, judgement))
     if arguments.csv:
         from harness.report import table
 
-        arguments.csv.write_text(table.csv(run.record, judgement), encoding="utf-8")
+        _write(arguments.csv, table.csv(run.record, judgement))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _promote(arguments: argparse.Namespace) -> int:
+    from harness.gate import judge
     from harness.store import load_run, promote
+    from harness.store.read import is_reproduced
 
-    written = promote(load_run(arguments.run), arguments.to)
+    run = load_run(arguments.run)
+    if not is_reproduced(run, judge(run.record, run.samples)):
+        print(_not_reproduced(run), file=sys.stderr)
+    written = promote(run, arguments.to)
     for path in written:
         print(path)
     print(f"{len(written)} baselines; review and commit them")
@@ -181,7 +209,12 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 def _image_build(arguments: argparse.Namespace) -> int:
     from harness.emulator import command
+    from harness.spec.profile import DEBIAN
 
+    if arguments.suite not in DEBIAN:
+        print(f"fleetgate: no board image for suite {arguments.suite!r}; there are {', '.join(DEBIAN)}",
+              file=sys.stderr)  # fmt: skip
+        return EXIT_USAGE
     return command.build(suite=arguments.suite, mirror=arguments.mirror, out=_say)
 
 

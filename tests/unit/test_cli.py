@@ -114,3 +114,53 @@ def test_only_a_go_run_becomes_a_baseline(tmp_path: Path, capsys: Captured) -> N
     shown = capsys.readouterr()
     assert "not a baseline" in shown.err
     assert str(tmp_path / "b" / "digits") in shown.out
+
+
+@pytest.mark.parametrize("option", ["--html", "--markdown", "--csv"])
+def test_a_view_that_cannot_be_written_is_no_decision(tmp_path: Path, capsys: Captured, option: str) -> None:
+    """A folder where a file should go is one line and exit code 4, never the 1 of a NO-GO; new folders are made."""
+    folder = _stored(tmp_path, most=100_000)
+
+    assert main(["gate", str(folder), option, str(tmp_path)]) == 4
+    assert main(["gate", str(folder), option, str(tmp_path / "new/folder/view")]) == 0
+
+    assert capsys.readouterr().err == f"fleetgate: {tmp_path}: Is a directory\n"
+    assert (tmp_path / "new/folder/view").stat().st_size
+
+
+def test_promoting_into_a_file_is_a_usage_error(tmp_path: Path, capsys: Captured) -> None:
+    """The path that is no folder is named."""
+    folder = _stored(tmp_path, most=100_000)
+    (tmp_path / "file").write_text("")
+
+    assert main(["baseline", "promote", str(folder), "--to", str(tmp_path / "file")]) == 4
+
+    assert "Not a directory" in capsys.readouterr().err
+
+
+def test_promoting_says_when_the_stored_verdicts_are_not_reproduced(tmp_path: Path, capsys: Captured) -> None:
+    """Whoever reviews the new baseline is told that its run was edited."""
+    folder = _stored(tmp_path, most=100_000)
+    verdicts = folder / "verdicts.json"
+    verdicts.write_text(verdicts.read_text().replace("PASS", "FAIL", 1))
+
+    main(["baseline", "promote", str(folder), "--to", str(tmp_path / "b")])
+
+    assert "not the verdicts stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["nope"], ["gate"], ["schema", "nope"], ["baseline"], ["image"]])
+def test_wrong_arguments_end_with_the_code_of_everything_asked_wrongly(words: list[str], capsys: Captured) -> None:
+    """Exit code 4, as for YAML; 2 would say that a run was interrupted."""
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+
+    assert stopped.value.code == 4
+    assert "usage: fleetgate" in capsys.readouterr().err
+
+
+def test_an_unknown_image_suite_is_a_usage_error(capsys: Captured) -> None:
+    """The releases that there are images for are named; nothing is built."""
+    assert main(["image", "build", "--suite", "buster"]) == 4
+
+    assert capsys.readouterr().err == "fleetgate: no board image for suite 'buster'; there are bookworm, trixie\n"
