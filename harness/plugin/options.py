@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -35,6 +36,30 @@ class Options:
             report=folder / report if report else runs.parent / "latest.html",
             baselines=folder / cast(Path, config.getoption("fleetgate_baselines")),
         )
+
+    def check(self) -> None:
+        """Refuse places where nothing can be written or read, before any board is measured for them.
+
+        Raises:
+            pytest.UsageError: a folder that is a file, or a report that is a folder.
+        """
+        wrong = [
+            f"--gate-{name}={path}: {_no_folder(path)}"
+            for name, path in (("runs", self.runs), ("baselines", self.baselines), ("report", self.report.parent))
+            if _no_folder(path)
+        ]
+        if self.report.is_dir():
+            wrong.append(f"--gate-report={self.report}: is a folder: name the HTML file")
+        if wrong:
+            raise pytest.UsageError(*wrong)
+
+
+def _no_folder(path: Path) -> str:
+    """Say why a path is no folder and cannot become one; empty when it is or can."""
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            return "" if place.is_dir() else f"{place} is no folder"
+    return ""
 
 
 def read_farm(config: pytest.Config) -> Farm:
@@ -79,6 +104,9 @@ def _load_farm(config: pytest.Config) -> Farm:
     if sessions < 0:
         raise pytest.UsageError(f"--gate-sessions={sessions}: give a number of sessions above 0")
     profiles = cast("list[Path]", config.getoption("fleetgate_profiles"))
+    missing = [f"--gate-profiles={folder}: no such folder" for folder in profiles if not folder.is_dir()]
+    if missing:
+        raise pytest.UsageError(*missing)
     try:
         farm = load_farm(Path(file), select=select, profile_dirs=profiles)
     except SpecError as error:
@@ -103,7 +131,6 @@ def is_distributing(config: pytest.Config) -> bool:
 def holder() -> str:
     """Name this process for whoever finds a board leased."""
     import getpass
-    import os
     import socket
 
     try:

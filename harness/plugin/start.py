@@ -31,6 +31,7 @@ def activate(config: pytest.Config) -> None:
         _register_measuring(config, Measuring(config, options, link))
         return
     farm = read_farm(config)
+    options.check()
     deciding = Deciding(config, options, farm)
     manager.register(deciding, "fleetgate-deciding")
     if is_distributing(config):

@@ -84,6 +84,31 @@ def test_own_profiles_and_folders_are_used(rehearsal: Rehearsal) -> None:
     assert not (rehearsal.folder / "reports").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--gate-runs=farm.yaml", "is no folder"),
+        ("--gate-runs=farm.yaml/runs", "is no folder"),
+        ("--gate-baselines=farm.yaml", "is no folder"),
+        ("--gate-report=digits", "is a folder: name the HTML file"),
+        ("--gate-profiles=nowhere", "no such folder"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_measured(
+    rehearsal: Rehearsal, option: str, said: str
+) -> None:
+    """Exit code 4 that names the option; an error after the run would read as a verdict."""
+    rehearsal.script(UNTOUCHABLE)
+
+    finished = rehearsal.run(option)
+
+    assert finished.code == 4, finished.text
+    assert f"ERROR: {option.partition('=')[0]}=" in finished.text
+    assert said in finished.text
+    assert "Traceback" not in finished.text
+    assert "INTERNALERROR" not in finished.text
+
+
 def test_every_board_several_times_is_refused(rehearsal: Rehearsal) -> None:
     """`--dist=each` would run one board from two processes."""
     finished = rehearsal.run("-n2", "--dist=each")
