@@ -77,6 +77,12 @@ class CellEvidence:
     record: CellRecord
     arrays: Arrays = field(default_factory=dict)
     fatal: FleetgateError | None = None
+    """Its incident is the record's last."""
+
+    def because_of(self, cause: FleetgateError) -> CellEvidence:
+        """Name the true cause where the fatal error only came of it: a cancelled run, a deadline that cut the link."""
+        incidents = (*self.record.incidents[:-1], incident_of(cause))
+        return replace(self, record=replace(self.record, incidents=incidents), fatal=cause)
 
 
 def measure(board: OpenBoard, work: CellWork, references: References | None, cancel: threading.Event) -> CellEvidence:
@@ -198,6 +204,7 @@ class _Measuring:
                 scalars=dict(reply.scalars),
                 arrays={name: self._add(f"{order}/{name}", array) for name, array in seen.arrays.items()},
                 flags=tuple(reply.flags),
+                settings=dict(reply.settings),
             )
         )
 

@@ -6,7 +6,7 @@ Owns the way from a plan to records. Writes nothing itself: samples go through `
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from harness.campaign.cell import Arrays, CellEvidence, CellWork, References, measure
 from harness.campaign.incident import incident_of
 from harness.campaign.plan import Campaign, CellFiles
-from harness.campaign.reference import CONTROLLER, ReferenceCache, compute, controller
+from harness.campaign.reference import CONTROLLER, UNUSABLE, ReferenceCache, compute, controller
 from harness.campaign.session import Wanted, wanted_by_limits
 from harness.emulator.cache import cache_folder
+from harness.errors import FleetgateError, InfraError
 from harness.farm.engine import Engine, Job, JobResult, Progress
 from harness.records.cell import CellRecord
 from harness.records.plan import PlannedCell
@@ -42,6 +43,19 @@ class CellResult:
     device: DeviceRecord
 
 
+def _outputs(future: Future[Arrays | InfraError]) -> Arrays:
+    """Wait for the reference's outputs; whatever keeps them away must not take a cell's own evidence with it."""
+    try:
+        found = future.result(timeout=OPEN_DEADLINE_S)
+    except FleetgateError:
+        raise
+    except Exception as error:
+        raise InfraError(f"{type(error).__name__}: {error}", code=UNUSABLE) from error
+    if isinstance(found, InfraError):
+        raise found
+    return found
+
+
 class CampaignRun:
     """The cells of some boards of a campaign, measured side by side."""
 
@@ -52,7 +66,7 @@ class CampaignRun:
         self._keep = keep
         self._specs = campaign.devices()
         self._cells: dict[str, Future[CellEvidence]] = {}
-        self._references: dict[str, Future[Arrays]] = {}
+        self._references: dict[str, Future[Arrays | InfraError]] = {}
         self._lock = threading.Lock()
         self._cache = ReferenceCache(cache_folder() / "references")
         self._engine: Engine | None = None
@@ -86,7 +100,7 @@ class CampaignRun:
             if evidence.arrays:
                 digest = self._keep(cell.key, evidence.arrays)
                 evidence = replace(evidence, record=replace(evidence.record, samples_sha256=digest))
-            return JobResult(evidence, evidence.fatal)
+            return JobResult(evidence, evidence.fatal, evidence.because_of)
 
         title = f"{cell.suite}::{cell.artifact}"
         self._cells[cell.key] = engine.submit(cell.device, Job(title, work.deadline_s, run))
@@ -144,13 +158,13 @@ class CampaignRun:
             if path.name not in self._references:
                 self._references[path.name] = self._compute(cell, files)
             future = self._references[path.name]
-        return lambda: future.result(timeout=OPEN_DEADLINE_S)
+        return lambda: _outputs(future)
 
-    def _compute(self, cell: PlannedCell, files: CellFiles) -> Future[Arrays]:
+    def _compute(self, cell: PlannedCell, files: CellFiles) -> Future[Arrays | InfraError]:
         path = self._cache.path(cell, files)
         known = self._cache.read(path)
         if known is not None:
-            future: Future[Arrays] = Future()
+            future: Future[Arrays | InfraError] = Future()
             future.set_result(known)
             return future
         engine = self._running()
@@ -163,9 +177,14 @@ class CampaignRun:
             )
 
         def run(board: OpenBoard, _cancel: threading.Event) -> JobResult:
-            outputs: Mapping[str, object] | None = self._cache.read(path)
+            outputs: Arrays | None = self._cache.read(path)
             if outputs is None:
-                outputs = compute(board, cell, files)
+                try:
+                    outputs = compute(board, cell, files)
+                except InfraError as error:
+                    if error.code != UNUSABLE:
+                        raise
+                    return JobResult(error)  # this reference does not run: no reason to lose the others
                 self._cache.write(path, outputs)
             return JobResult(outputs)
 

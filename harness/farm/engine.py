@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import FleetgateError, InfraError, RunCancelled
+from harness.errors import FleetgateError, InfraError, RunCancelled, SecurityError
 from harness.farm.boards import OpenBoard
 
 GRACE_S = 10.0
@@ -31,6 +31,8 @@ class JobResult:
 
     value: object
     fatal: FleetgateError | None = None
+    explained: Callable[[FleetgateError], object] | None = None
+    """Gives the value anew when `fatal` came of a link that was cut on purpose, from the true cause of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class _Lane:
         while (entry := self._jobs.get()) is not None and not self._ended:
             job, future = entry
             if self.cancel.is_set():
-                future.set_exception(self._reason(RunCancelled("the run was cancelled")))
+                self._settle(future, error=self._reason(RunCancelled("the run was cancelled")))
                 continue
             self._begin(job.title, job.deadline_s)
             self._say("measuring", job.title)
@@ -149,7 +151,10 @@ class _Lane:
         except Exception as error:  # noqa: BLE001  the thread's edge
             self._settle(future, error=error)
             return None
-        self._settle(future, value=result.value)
+        value = result.value
+        if result.fatal is not None and result.explained is not None and self._expired:
+            value = result.explained(self._reason(result.fatal))
+        self._settle(future, value=value)
         return result.fatal
 
     def _settle(self, future: Future[Any], *, value: object = None, error: BaseException | None = None) -> None:
@@ -163,7 +168,7 @@ class _Lane:
 
     def _reason(self, error: FleetgateError) -> FleetgateError:
         """Name the true cause of an error that cutting the link provoked."""
-        if not self._expired:
+        if not self._expired or isinstance(error, SecurityError):
             return error
         if self._expired == "cancelled":
             return RunCancelled("the run was cancelled")

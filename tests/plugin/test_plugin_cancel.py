@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.device import BoardScript
+from harness.testing.device import BoardScript, FakeModel
 from harness.testing.rehearsal import Rehearsal
 
 
@@ -31,6 +31,20 @@ def test_a_stopped_run_is_recorded_as_cancelled(
 
     assert finished.code == 2, finished.text
     assert finished.record["cancelled"] is True
-    assert finished.outcomes()["digits::lite[here] crash runs"] == "CANCELLED"
+    outcomes = finished.outcomes()
+    assert {outcomes[f"digits::{name}[here] crash runs"] for name in ("int8", "lite")} == {"CANCELLED"}
     assert finished.verdicts["decision"]["release"] == "HOLD"
     assert "partial" in finished.text
+
+
+def test_stopping_at_the_first_failure_blames_no_board_for_the_rest(rehearsal: Rehearsal) -> None:
+    """`-x` cuts the boards that still measure: their cells are CANCELLED, and the failure decides."""
+    rehearsal.model("int8.onnx", FakeModel(error="load"))
+    rehearsal.script({"here": BoardScript(hang=True)})
+
+    finished = rehearsal.run("-x")
+
+    assert finished.code == 1, finished.text
+    outcomes = finished.outcomes()
+    assert outcomes["digits::int8[a53] crash runs"] == "FAIL"
+    assert {outcomes[f"digits::{name}[here] crash runs"] for name in ("int8", "lite")} == {"CANCELLED"}

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.errors import DeviceError, FleetgateError, InfraError, LinkLost, RunCancelled
+from harness.errors import DeviceError, FleetgateError, InfraError, LinkLost, RunCancelled, SecurityError
 from harness.farm import engine as engine_module
 from harness.farm.boards import OpenBoard
 from harness.farm.engine import Engine, Job, JobResult, Progress
@@ -185,6 +185,35 @@ def test_cancelling_ends_what_runs_and_what_waits(lab: Lab) -> None:
     lab.engine.cancel()
 
     assert [type(future.exception(timeout=10)) for future in futures] == [RunCancelled, RunCancelled]
+
+
+def test_evidence_that_a_cut_link_left_learns_the_true_cause(lab: Lab) -> None:
+    """A job that hands over what it has, with the cut as its fatal error, is told why the link was cut."""
+    lab.open("a")
+
+    def hang(cancel: threading.Event) -> JobResult:
+        cancel.wait()
+        return JobResult("stopped", LinkLost("cut"), lambda cause: f"partial: {cause.code}")
+
+    assert lab.do("a", hang, deadline_s=0.1).result(timeout=10) == "partial: deadline"
+
+
+def test_cancelling_does_not_hide_a_security_stop(lab: Lab) -> None:
+    """What could be an attack stays one, even when the run is stopped in that moment."""
+    lab.open("a")
+    started = threading.Event()
+
+    def attacked(cancel: threading.Event) -> JobResult:
+        started.set()
+        cancel.wait()
+        raise SecurityError("another host key")
+
+    future = lab.do("a", attacked)
+    started.wait(10)
+
+    lab.engine.cancel()
+
+    assert isinstance(future.exception(timeout=10), SecurityError)
 
 
 def test_progress_names_board_phase_and_count(lab: Lab) -> None:
