@@ -47,15 +47,23 @@ class Samples:
         return samples
 
     def fixed_batch(self, specs: list[InputSpec]) -> int:
-        """Return how many samples one call must take; 0 when the model is free."""
-        fixed = 0
+        """Return how many samples one call must take; 0 when the model is free.
+
+        Raises:
+            Refusal: `input` when the inputs contradict each other.
+        """
+        fixed = {}
         for spec in specs:
             array = self._find(spec, len(specs))
             if array.ndim == len(spec.shape) and array.ndim and spec.shape[0]:
-                fixed = max(fixed, spec.shape[0])
+                fixed[spec.shape[0]] = spec
             elif array.ndim == len(spec.shape) + 1:
-                fixed = max(fixed, 1)
-        return fixed
+                fixed[1] = spec
+        if len(fixed) > 1:
+            words = ", ".join(f"{spec.name} {_words(spec.shape)}: {count}" for count, spec in sorted(fixed.items()))
+            hint = "where the first axis of an input is no batch, give a whole array per sample: (samples, *shape)"
+            raise Refusal("input", f"the inputs ask for different numbers of samples in one call ({words}); {hint}")
+        return next(iter(fixed), 0)
 
     def take(self, specs: list[InputSpec], start: int, count: int) -> list[Array]:
         """Return one array per input with samples start … start + count - 1; the last sample fills a batch up.

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CONTROLLER = "this machine"
 """Name of the lane that computes references; no board can have it, for its space."""
 
+UNUSABLE = "reference"
+"""Code of the InfraError that says: this reference does not run. The controller itself is sound."""
+
 
 class ReferenceCache:
     """Outputs of references by what they follow from."""
@@ -90,7 +93,7 @@ def compute(board: OpenBoard, cell: PlannedCell, files: CellFiles) -> dict[str, 
     )
     seen = board.measure(request)
     if seen.reply.error is not None:
-        raise InfraError(f"{files.reference.name}: {seen.reply.error.get('message', 'failed')}", code="reference")
+        raise InfraError(f"{files.reference.name}: {seen.reply.error.get('message', 'failed')}", code=UNUSABLE)
     return {name: array for name, array in seen.arrays.items() if name.startswith("output_")}
 
 

@@ -26,6 +26,7 @@ from harness.device.reach import reach_board, reach_local
 from harness.device.reply import Installed, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
+from harness.device.turn import CONTROLLER, turn
 from harness.errors import FleetgateError, InfraError
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
@@ -108,7 +109,8 @@ class OpenDevice:
         if (family, build) not in self._envs:
             env = self.install_runtime(family, build)
             fields = {"env": env.id, "runtime": family, "deterministic": self._is_deterministic}
-            self._client.request("warm", fields, deadline_s=WARM_S)
+            with turn(self.spec, timed=False, cancel=self._cancel):
+                self._client.request("warm", fields, deadline_s=WARM_S)
             self._envs[family, build] = env
         return self._envs[family, build]
 
@@ -133,14 +135,15 @@ class OpenDevice:
         asked = self._complete(request)
         # An emulated board has no frequency, heat or neighbours: reading them would only disturb it.
         is_watched = asked.kind in WATCHED and self.spec.emulation is None
-        before = self._read_facts() if is_watched else None
         slowest = SLOWEST if asked.deterministic else 1.0
-        reply = self._client.request(
-            "session",
-            dataclasses.asdict(asked),
-            deadline_s=request.deadline_s * slowest + MARGIN_S,
-            quiet=asked.deterministic,
-        )
+        with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
+            before = self._read_facts() if is_watched else None
+            reply = self._client.request(
+                "session",
+                dataclasses.asdict(asked),
+                deadline_s=request.deadline_s * slowest + MARGIN_S,
+                quiet=asked.deterministic,
+            )
         result = open_envelope(reply.header, reply.payload, asked, where=self._where)
         if before is not None:
             flags = compare(before, self._read_facts(), where=self._where)
@@ -213,10 +216,11 @@ def open_device(
             return _agent(spec, reach, holder or holder_name(), progress, cancellation)
 
         try:
-            reach = stack.enter_context(
-                reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, visit=visit)
-            )
-            device = stack.enter_context(visit(reach))
+            with turn(spec, timed=False, cancel=cancellation.event):
+                reach = stack.enter_context(
+                    reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, visit=visit)
+                )
+                device = stack.enter_context(visit(reach))
         except FleetgateError as error:
             raise _stopped(error, cancellation) from error
         yield device
@@ -233,8 +237,8 @@ def open_local(
     """
     spec = Device(
         name="controller",
-        profile="controller",
-        lineage=("controller",),
+        profile=CONTROLLER,
+        lineage=(CONTROLLER,),
         tier=Tier.HARDWARE,
         origin=Origin("", 0, 0),
         python=sys.executable,

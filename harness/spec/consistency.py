@@ -105,7 +105,7 @@ class Consistency:
             if texts[key] and self._has_file([*where, key], texts[key]):
                 self._check_suffix([*where, key], texts[key], texts["runtime"])
         if texts["file"] and texts["baseline"] and self._same(texts["file"], texts["baseline"]):
-            hint = "name the previous release's file"
+            hint = "name the previous release's file; for an A/A run, a copy of this one"
             self._report([*where, "baseline"], "the baseline is the candidate itself", hint)
         if texts["build"] and texts["runtime"] in RUNTIMES:
             try:

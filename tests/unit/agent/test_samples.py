@@ -49,6 +49,15 @@ def test_model_without_batch_axis_takes_one_sample() -> None:
     np.testing.assert_array_equal(samples.take([spec(2, 2)], 3, 1)[0], IMAGES[3])
 
 
+def test_inputs_that_contradict_each_other_are_named() -> None:
+    """A state whose first axis is no batch, given without one, does not end as a riddle about another input."""
+    samples = Samples({"state": np.zeros((5, 2, 128)), "sr": np.full(5, 16000)})
+    specs = [spec(2, None, 128, name="state"), spec(name="sr")]
+
+    with pytest.raises(Refusal, match=r"sr \(\): 1, state \(2, any, 128\): 2.*\(samples, \*shape\)"):
+        samples.fixed_batch(specs)
+
+
 def test_inputs_are_found_by_name() -> None:
     """Several inputs take the arrays of their names, also without what converters add to them."""
     arrays = {"audio": np.ones((3, 8), np.float32), "state": np.zeros((3, 2), np.float32)}
