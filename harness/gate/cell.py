@@ -18,7 +18,7 @@ from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate, Verdict
 from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison, Evidence, Missing, estimate, loss, worsening
-from harness.stats.evidence import wrong_model
+from harness.stats.evidence import contradiction
 
 SEVERITY = (
     Outcome.SECURITY,
@@ -66,7 +66,8 @@ def judge_cell(planned: PlannedCell, evidence: Evidence | None, standing: Standi
     Returns:
         The verdict of the gate `crash`, then one per limit in plan order.
     """
-    if planned.skip_reason:
+    alarm = standing is not None and standing.outcome is Outcome.SECURITY
+    if planned.skip_reason and not alarm:
         standing = Standing(Outcome.SKIPPED, Attribution.PLAN, planned.skip_reason)
     if standing is None and evidence is None:
         standing = Standing(Outcome.NOT_RUN, Attribution.INFRA, "planned, but no record came back")
@@ -91,8 +92,9 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
     compared = found.estimate if isinstance(found, Comparison) else found
     outcome = decide(limit, compared)
     distance = margin(limit, compared, outcome)
-    if outcome is Outcome.INCONCLUSIVE and distance is None:
-        lost = _lost_evidence(evidence, limit)
+    if outcome is Outcome.PASS or (outcome is Outcome.INCONCLUSIVE and distance is None):
+        # An instrument that failed after some sessions: the gate "runs" passes beside it, so this one must not.
+        lost = _lost_evidence(evidence, limit, only_partial=outcome is Outcome.PASS)
         if lost:
             return _standing_verdict(evidence.planned, limit, lost)
     return _measured_verdict(evidence.planned, limit, found, outcome, distance)
@@ -145,7 +147,7 @@ def _run_standing(evidence: Evidence) -> Standing:
         return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {_one_line(worst.message)}")
     if worst:
         return Standing(worst.outcome, worst.attribution, _one_line(worst.message))
-    wrong = wrong_model(evidence)
+    wrong = contradiction(evidence)
     if wrong:
         return Standing(wrong.outcome, wrong.attribution, wrong.reason)
     if not sessions:
@@ -162,8 +164,9 @@ def _explain_missing(evidence: Evidence, limit: Limit, missing: Missing) -> Stan
     return Standing(missing.outcome, missing.attribution, f"{limit.metric}: {missing.reason}")
 
 
-def _lost_evidence(evidence: Evidence, limit: Limit) -> Standing | None:
+def _lost_evidence(evidence: Evidence, limit: Limit, *, only_partial: bool = False) -> Standing | None:
     ours = [item for item in evidence.cell.incidents if item.role is Role.CANDIDATE]
+    ours = [item for item in ours if item.code in PARTIAL] if only_partial else ours
     incidents = [item for item in ours if limit.metric.startswith(PARTIAL.get(item.code, ("",)))]
     worst = worst_incident(incidents)
     if worst is None:

@@ -1,7 +1,7 @@
 """All verdicts -> one release decision, as a sentence and an exit code.
 
-Laws (tests/unit/gate/test_laws.py proves them): PASS needs positive evidence for every planned gate; replacing a PASS
-by anything else never improves the decision; a verdict on an emulated board never stands for a physical one.
+Laws (proved by tests/unit/gate/test_gate_laws.py): PASS needs positive evidence for every planned gate; replacing a
+PASS by anything else never improves the decision; a verdict on an emulated board never stands for a physical one.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def decide_release(verdicts: Sequence[Verdict], cells: Sequence[PlannedCell]) ->
         cells: the planned cells; they say which tiers were meant and whether anything but running is gated.
     """
     release, code = release_of([verdict.outcome for verdict in verdicts])
-    covered = {verdict.cell for verdict in verdicts}
-    if release is Release.GO and any(cell.key not in covered for cell in cells):
+    gates = Counter(verdict.cell for verdict in verdicts)
+    if release is Release.GO and any(gates[cell.key] < 1 + len(cell.limits) for cell in cells):
         release, code = Release.HOLD, EXIT_HOLD
     replayed = any(cell.tier is Tier.REPLAYED for cell in cells)
     if release is Release.GO and replayed:

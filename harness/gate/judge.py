@@ -38,7 +38,8 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
     """Judge a whole run.
 
     Raises:
-        RecordError: a record that was not planned, two records of one cell, or a cell on an unknown device.
+        RecordError: a record that was not planned, two records of one cell, or a cell on an unknown device or one that
+            is not what the plan says.
     """
     records = _join(run)
     devices = {device.name: device for device in run.plan.devices}
@@ -48,7 +49,11 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         device = devices.get(planned.device)
         if device is None:
             raise RecordError(f"{planned.key}: the plan names no device {planned.device!r}")
+        if device.tier is not planned.tier:
+            raise RecordError(f"{planned.key}: planned as {planned.tier}, but {device.name} is {device.tier}")
         record = records.get(planned.key)
+        if record and record.sessions and device.name not in met:
+            raise RecordError(f"{planned.key}: measured on {device.name}, of which the record says nothing")
         standing = _standing(record, met.get(planned.device), cancelled=run.cancelled)
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
         verdicts.extend(judge_cell(planned, evidence, standing))

@@ -29,6 +29,9 @@ def model_output(evidence: Evidence, role: Role, index: int) -> AnyArray | Missi
     found = evidence.array(sessions[0], f"output_{index}")
     if found is None or found.ndim == 0 or found.size == 0:
         return Missing(f"no output_{index} of the {role.value} came back")
+    others = (evidence.array(session, f"output_{index}") for session in sessions[1:])
+    if not all(other is not None and np.array_equal(found, other, equal_nan=True) for other in others):
+        return Missing(f"output_{index} of the {role.value} is not the same in all {len(sessions)} accuracy sessions")
     bad = int(np.sum(~np.isfinite(found.reshape(found.shape[0], -1)).all(axis=1)))
     if bad:
         reason = f"output_{index} of the {role.value} is NaN or infinite for {bad} of {found.shape[0]} samples"

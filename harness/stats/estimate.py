@@ -23,7 +23,7 @@ from harness.records.verdict import Estimate
 from harness.spec.model import Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
 from harness.stats.energy import energy_figures
-from harness.stats.evidence import Evidence, Missing, valid_sessions, wrong_model
+from harness.stats.evidence import Evidence, Missing, contradiction, valid_sessions
 from harness.stats.figure import HWMON_FIGURES, KINDS, TIMES, is_modelled, session_figure, session_kind
 from harness.stats.interval import Interval, median_interval, student_interval
 from harness.stats.parity import parity_estimate
@@ -47,7 +47,7 @@ def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Es
     Returns:
         The estimate in SI, or why there is none and which outcome that is; never a figure from unusable evidence.
     """
-    problem = wrong_model(evidence)
+    problem = contradiction(evidence)
     if problem:
         return problem
     if metric in KINDS:
@@ -188,10 +188,15 @@ def _storage(evidence: Evidence, role: Role) -> Estimate | Missing:
 
 
 def _temperature(evidence: Evidence, role: Role) -> Estimate | Missing:
-    sessions = [item for item in evidence.cell.sessions if item.role is role and "thermal_max_c" in item.scalars]
-    if not sessions:
+    sessions = evidence.sessions(role, SessionKind.TIMING) + evidence.sessions(role, SessionKind.ENERGY)
+    readings = [item.scalars["thermal_max_c"] for item in sessions if "thermal_max_c" in item.scalars]
+    if not readings:
         return Missing("the board shows no temperature", Outcome.DEVICE, Attribution.DEVICE)
-    highest = max(session.scalars["thermal_max_c"] for session in sessions)
-    if not -60.0 < highest < 200.0:
-        return Missing(f"implausible: a temperature of {highest:g} °C", Outcome.DEVICE, Attribution.DEVICE)
+    if len(readings) < len(sessions):
+        reason = f"{len(sessions) - len(readings)} of {len(sessions)} sessions under load brought no temperature"
+        return Missing(reason, Outcome.DEVICE, Attribution.DEVICE)
+    wrong = next((reading for reading in readings if not -60.0 < reading < 200.0), None)
+    if wrong is not None:
+        return Missing(f"implausible: a temperature of {wrong:g} °C", Outcome.DEVICE, Attribution.DEVICE)
+    highest = max(readings)
     return Estimate(highest, highest, highest, len(sessions), f"highest reading of {len(sessions)} sessions")

@@ -1,6 +1,7 @@
 """The evidence of one cell, and which of its sessions may decide: validity before statistics.
 
-Owns the rules that make evidence unusable (flags, wrong model bytes, pairs that do not match). Computes no figure.
+Owns the rules that make evidence unusable (flags, sessions that contradict the plan, pairs that do not match). Computes
+no figure.
 """
 
 from __future__ import annotations
@@ -78,16 +79,46 @@ def implausible(reason: str) -> Missing:
     return Missing(f"implausible: {reason}", Outcome.INFRA, Attribution.INFRA)
 
 
-def wrong_model(evidence: Evidence) -> Missing | None:
-    """Compare the bytes that each runtime really opened with the planned file."""
-    wanted = {Role.CANDIDATE: evidence.planned.model, Role.BASELINE: evidence.planned.baseline}
-    for session in evidence.cell.sessions:
-        planned = wanted[session.role]
-        if planned is None or session.model_sha256 != planned.sha256:
-            ran, meant = session.model_sha256[:12] or "nothing", planned.sha256[:12] if planned else "nothing"
-            reason = f"the board opened model {ran} as {session.role.value}, planned was {meant}"
-            return Missing(reason, Outcome.INFRA, Attribution.INFRA)
-    return None
+def contradiction(evidence: Evidence) -> Missing | None:
+    """Say what the sessions have against the plan or against each other: then they are no measurement of this cell."""
+    sessions = evidence.cell.sessions
+    found = next(filter(None, (_unplanned(evidence.planned, session) for session in sessions)), "")
+    found = found or _doubled(sessions) or _mixed(sessions)
+    return Missing(found, Outcome.INFRA, Attribution.INFRA) if found else None
+
+
+def _unplanned(planned: PlannedCell, session: SessionRecord) -> str:
+    """Compare what a session really ran with what was planned: the bytes of the model, the runtime, its settings."""
+    file = planned.model if session.role is Role.CANDIDATE else planned.baseline
+    if file is None or session.model_sha256 != file.sha256:
+        ran, meant = session.model_sha256[:12] or "nothing", file.sha256[:12] if file else "nothing"
+        return f"the board opened model {ran} as {session.role.value}, planned was {meant}"
+    runtime = session.runtime
+    settings = [
+        ("runtime", runtime.family, planned.runtime),
+        ("build", runtime.build, planned.build),
+        ("threads", runtime.threads, planned.threads),
+        ("provider", runtime.provider, planned.provider or runtime.provider),
+    ]
+    wrong = (f"{name} {ran}, planned was {meant}" for name, ran, meant in settings if ran != meant)
+    return next((f"session {session.order} ran with {words}" for words in wrong), "")
+
+
+def _doubled(sessions: Sequence[SessionRecord]) -> str:
+    """Find a session that stands twice: counted again, it would make evidence look stronger than it is."""
+    orders = [session.order for session in sessions]
+    keys = [ref.key for session in sessions for ref in session.arrays.values()]
+    is_whole = len(set(orders)) == len(orders) and len(set(keys)) == len(keys)
+    return "" if is_whole else "a session stands twice in the record"
+
+
+def _mixed(sessions: Sequence[SessionRecord]) -> str:
+    """Find sessions of one arm that ran in different runtimes; between the arms it is the pairs' business."""
+    for role in Role:
+        runtimes = {session.runtime for session in sessions if session.role is role}
+        if len(runtimes) > 1:
+            return f"the sessions of the {role.value} ran in {len(runtimes)} different runtimes"
+    return ""
 
 
 def spoiling_flags(session: SessionRecord) -> tuple[str, ...]:

@@ -21,17 +21,19 @@ LARGEST_STEP = 0.02
 def timed_output_problem(evidence: Evidence, role: Role) -> str:
     """Say how a timed answer differs from the accuracy pass, or nothing.
 
-    Sessions without a timed output, and cells without an accuracy pass, have nothing to compare.
+    A baseline that is only timed has no accuracy pass to compare with; a candidate always has.
     """
     expected = _expected(evidence, role)
     sessions = valid_sessions(evidence, role, SessionKind.TIMING)
-    if not expected or not isinstance(sessions, tuple):
+    if not isinstance(sessions, tuple) or (role is Role.BASELINE and not expected):
         return ""
+    if not expected:
+        return "no answer of an accuracy pass came back to check the timed ones against"
     answers, allowed = np.concatenate([item[0] for item in expected]), np.concatenate([item[1] for item in expected])
     for session in sessions:
         timed = evidence.array(session, "timed_output")
         if timed is None:
-            continue
+            return f"session {session.order} brought no answer of its timed calls to check"
         if timed.size != answers.size:
             return f"timed outputs differ from the accuracy pass: {timed.size} values instead of {answers.size}"
         distance = np.abs(timed.astype(np.float64).ravel() - answers)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import RecordError
-from harness.gate import forbidden, judge
+from harness.gate import decide_release, forbidden, judge
 from harness.records.canonical import to_json
 from harness.records.cell import CellRecord, Incident, Role
 from harness.records.outcome import Attribution, Outcome, Release
@@ -347,3 +347,46 @@ def test_a_forbidden_gate_is_not_decided_even_when_planned() -> None:
 
     assert found.verdicts[1].outcome is Outcome.INCONCLUSIVE
     assert "cannot be gated" in found.verdicts[1].reason
+
+
+def test_a_meter_that_failed_after_some_sessions_holds_what_they_would_pass() -> None:
+    """The gate "runs" passes beside a missing sensor, so the energy gate must say that the sensor went."""
+    scene = replace(GOOD, power=MeterSpec("hwmon"), limits=(limit("energy.per_inference", "max", 1.0, "1 J"),))
+    lost = _incident(Outcome.DEVICE, "sensor")
+
+    whole = _by_gate(_judge(scene.evidence()))
+    found = _by_gate(_judge(replace(scene, incidents=(lost,)).evidence()))
+
+    assert whole["energy.per_inference max"].outcome is Outcome.PASS
+    assert found["energy.per_inference max"].outcome is Outcome.DEVICE
+    assert found["crash runs"].outcome is Outcome.PASS
+
+
+def test_a_cell_is_judged_as_the_board_that_it_was_planned_on() -> None:
+    """A tier that differs between plan and board, or a board that the record does not describe, is no record."""
+    evidence = GOOD.evidence()
+    replayed = replace(evidence, device=replace(evidence.device, tier=Tier.REPLAYED))
+    run, samples = run_of([evidence])
+
+    with pytest.raises(RecordError, match="planned as hardware, but pi is replayed"):
+        _judge(replayed)
+    with pytest.raises(RecordError, match="of which the record says nothing"):
+        judge(replace(run, devices=()), samples)
+
+
+def test_a_skipped_cell_does_not_hide_an_alarm() -> None:
+    """SECURITY speaks for every cell of its board, also those that the plan skips."""
+    run, samples = run_of([GOOD.evidence(), replace(GOOD, device="pi2", skip_reason="not meant for it").evidence()])
+    alarm = replace(run.devices[1], incidents=(_incident(Outcome.SECURITY, "host-key"),))
+
+    assert judge(run, samples).decision.exit_code == 0
+    assert judge(replace(run, devices=(run.devices[0], alarm)), samples).decision.exit_code == 40
+
+
+def test_a_gate_without_a_verdict_holds() -> None:
+    """GO needs a verdict for each limit of each cell, not one for each cell."""
+    run, samples = run_of([GOOD.evidence()])
+    verdicts = judge(run, samples).verdicts
+
+    assert decide_release(verdicts, run.plan.cells).release is Release.GO
+    assert decide_release(verdicts[:-1], run.plan.cells).release is Release.HOLD

@@ -253,13 +253,13 @@ def test_pairs_that_lost_a_partner_decide_nothing() -> None:
 
 
 def test_arms_that_ran_differently_do_not_compare() -> None:
-    """Another thread count in the baseline's sessions makes the comparison INCONCLUSIVE."""
+    """Other cores in the baseline's sessions make the comparison INCONCLUSIVE."""
     evidence = _edit(
         Scene(baseline=1.0).evidence(),
-        lambda item: replace(item, runtime=replace(item.runtime, threads=4)) if item.role is Role.BASELINE else item,
+        lambda item: replace(item, cores=(0,)) if item.role is Role.BASELINE else item,
     )
 
-    assert "threads 1 against 4" in _missing(worsening(evidence, "latency.p50")).reason
+    assert "cores (3,) against (0,)" in _missing(worsening(evidence, "latency.p50")).reason
 
 
 def test_a_flag_on_one_partner_drops_the_pair() -> None:
@@ -326,7 +326,7 @@ def test_temperature_is_the_highest_reading() -> None:
     )
     absurd = _edit(evidence, lambda item: replace(item, scalars={**item.scalars, "thermal_max_c": 1e6}))
 
-    assert _figure(estimate(evidence, "thermal.max")).value == 59.0
+    assert _figure(estimate(evidence, "thermal.max")).value == 55.0
     assert _missing(estimate(absurd, "thermal.max")).outcome is Outcome.DEVICE
 
 
@@ -339,3 +339,83 @@ def test_an_unchanged_model_is_rarely_called_worse() -> None:
         wrong += found.estimate.low is not None and found.estimate.low > 0.05
 
     assert wrong <= 15
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"family": "tflite"}, "runtime tflite, planned was onnxruntime"),
+        ({"build": "onnxruntime==1.16.0"}, "build onnxruntime==1.16.0, planned"),
+        ({"threads": 8}, "threads 8, planned was 1"),
+        ({"provider": "CPU"}, "provider CPU, planned was Fast"),
+    ],
+)
+def test_sessions_of_another_runtime_than_planned_are_no_evidence(change: dict[str, object], words: str) -> None:
+    """Whatever a session says of runtime, build, threads or provider against the plan takes every figure away."""
+    planned = replace(Scene().evidence().planned, provider="Fast")
+    sound = {"provider": "Fast"}
+    evidence = _edit(
+        replace(Scene().evidence(), planned=planned),
+        lambda item: replace(item, runtime=replace(item.runtime, **{**sound, **change})),  # type: ignore[arg-type]
+    )
+
+    for metric in ("latency.p50", "memory.peak", "accuracy.top1", "storage.size"):
+        found = _missing(estimate(evidence, metric))
+        assert (found.outcome, words in found.reason) == (Outcome.INFRA, True)
+
+
+def test_sessions_of_one_arm_share_one_runtime() -> None:
+    """A runtime that changed its version between two sessions is not one measurement."""
+    evidence = _edit(
+        Scene().evidence(), lambda item: replace(item, runtime=replace(item.runtime, version=f"1.{item.order // 4}"))
+    )
+
+    assert "3 different runtimes" in _missing(estimate(evidence, "latency.p50")).reason
+
+
+def test_a_session_counts_once() -> None:
+    """One session under six numbers, and six sessions under one number, are no six sessions."""
+    sound = Scene().evidence()
+    first = sound.cell.sessions[0]
+    copied = _edit(sound, lambda item: replace(first, order=item.order) if item.kind is first.kind else item)
+    numbered = _edit(sound, lambda item: replace(item, order=0))
+
+    for evidence in (copied, numbered):
+        assert "stands twice" in _missing(estimate(evidence, "latency.p50")).reason
+
+
+def test_a_time_without_a_checked_answer_is_none() -> None:
+    """A timed session without its answer, and a cell without an accuracy pass, may have timed anything."""
+    sound = Scene().evidence()
+    mute = replace(
+        sound, arrays={key: found for key, found in sound.arrays.items() if not key.endswith("timed_output")}
+    )
+    sessions = tuple(item for item in sound.cell.sessions if item.kind is not SessionKind.ACCURACY)
+    unchecked = replace(sound, cell=replace(sound.cell, sessions=sessions))
+
+    assert "brought no answer of its timed calls" in _missing(estimate(mute, "latency.p50")).reason
+    assert "no answer of an accuracy pass" in _missing(estimate(unchecked, "latency.p50")).reason
+
+
+def test_accuracy_sessions_must_agree() -> None:
+    """A first accuracy pass that is right does not outweigh a second that is not."""
+    sound = Scene().evidence()
+    accuracy = next(item for item in sound.cell.sessions if item.kind is SessionKind.ACCURACY)
+    output = accuracy.arrays["output_0"]
+    second = replace(accuracy, order=99, arrays={"output_0": replace(output, key="99/output_0")})
+    arrays = {**sound.arrays, "99/output_0": np.roll(sound.arrays[output.key], 1, axis=1)}
+    evidence = replace(sound, arrays=arrays, cell=replace(sound.cell, sessions=(*sound.cell.sessions, second)))
+
+    assert "not the same in all 2 accuracy sessions" in _missing(estimate(evidence, "accuracy.top1")).reason
+
+
+@pytest.mark.parametrize("reading", [None, float("nan"), 1e6])
+def test_a_thermometer_that_fails_in_one_session_gives_no_highest_temperature(reading: float | None) -> None:
+    """What the other sessions saw is no upper bound for the one that nobody watched."""
+    shown = {"thermal_max_c": 50.0}
+    odd = {} if reading is None else {"thermal_max_c": reading}
+    evidence = _edit(
+        Scene().evidence(), lambda item: replace(item, scalars={**item.scalars, **(odd if item.order == 2 else shown)})
+    )
+
+    assert _missing(estimate(evidence, "thermal.max")).outcome is Outcome.DEVICE
