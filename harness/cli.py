@@ -26,6 +26,9 @@ EXIT_ERROR = 20
 _WRONG_PATH = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 """What the operating system says of a path that cannot be what was meant; never to be read as a decision."""
 
+EXIT_PIPE = 141
+"""As the shell says it of a program that SIGPIPE ended; 0 would read as GO, and 1 as NO-GO."""
+
 _EPILOG = """\
 measuring itself is pytest's: pytest --devices=farm.yaml [suites…]
 
@@ -37,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.act(arguments))
+        code = int(arguments.act(arguments))
+        sys.stdout.flush()
+        return code
     except SpecError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_PIPE
     except OSError as error:
         print(f"fleetgate: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, _WRONG_PATH) else EXIT_ERROR

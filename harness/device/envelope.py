@@ -24,6 +24,8 @@ DTYPES = frozenset(
 MAX_ARRAYS = 64
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 1 << 27
+MAX_NUMBER = 1 << 31
+"""Of wait statuses, threads and cores; a longer one would make a run.json that its own reader refuses."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 
@@ -80,6 +82,8 @@ def _check_complete(reply: SessionReply, request: SessionRequest) -> None:
         raise ValueError("it answers another request")
     if any(not math.isfinite(value) for value in reply.scalars.values()):
         raise ValueError("a figure in it is not finite")
+    if any(abs(number) > MAX_NUMBER for number in (reply.wait_status, reply.threads, *reply.cores)):
+        raise ValueError("a number in it is beyond all bounds")
     if reply.error is None and reply.wait_status:
         raise ValueError(f"the session ended with wait status {reply.wait_status} and no reason")
     if reply.error is not None and "code" not in reply.error:

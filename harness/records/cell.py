@@ -67,6 +67,8 @@ class SessionRecord:
     arrays: dict[str, ArrayRef] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     """Validity flags: throttled, frequency-changed, clock-step, swapped, … A flagged timed session cannot decide."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Options of the runtime and environment that shape the figures (allocator, thread pools, graph optimisation)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,9 @@ def _provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fac
         if file is not None:
             yield Fact(name, _identity(file), code=True)
     yield Fact("Workload", _workload(planned))
+    settings = dict(item for session in sessions for item in session.settings.items())
+    if settings:
+        yield Fact("Settings", neutral(", ".join(f"{name} {value}" for name, value in sorted(settings.items()))))
     if sessions:
         yield Fact("Sessions in order", order_of(sessions))
         yield Fact(

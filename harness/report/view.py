@@ -212,6 +212,8 @@ def _board(device: Device, met: DeviceRecord | None, row: tuple[tuple[CellView, 
 
 def _board_facts(device: Device, met: DeviceRecord | None) -> Iterable[Fact]:
     yield Fact("Tier", f"{device.tier.value}: {wording.TIER_WORDS[device.tier]}")
+    if device.description:
+        yield Fact("Kind", neutral(device.description))
     yield Fact("Asked for in", neutral(str(device.origin)), code=True)
     if met is None:
         yield Fact("Seen", "never reached in this run")

@@ -222,11 +222,6 @@ def is_emulated(tier: Tier) -> bool:
     return tier in {Tier.DETERMINISTIC, Tier.FUNCTIONAL}
 
 
-def is_blocking(outcome: Outcome) -> bool:
-    """Tell whether this outcome of a gate keeps the release from being a GO."""
-    return outcome not in {Outcome.PASS, Outcome.SKIPPED}
-
-
 def count(number: int, singular: str, plural: str = "") -> str:
     """Say `1 gate`, `3 gates`."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"

@@ -231,6 +231,7 @@ def _device(
         tags=tuple(form.tags),
         budgets=profile.budgets,
         overrides=read_scopes(document, [*where, "gates"], []),
+        description=profile.description,
     )
 
 

@@ -132,6 +132,8 @@ class Device:
     """Limits of the profile (weakest)."""
     overrides: tuple[LimitSet, ...] = ()
     """Limits that farm.yaml states for this device (strongest); scope is a suite name or `all`."""
+    description: str = ""
+    """The profile's sentence about this kind of board."""
 
 
 @dataclass(frozen=True, slots=True)

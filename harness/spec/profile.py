@@ -29,7 +29,6 @@ CPUS = (
 )  # fmt: skip
 """64-bit Arm CPU models of QEMU."""
 
-_TIERS = tuple(tier.value for tier in Tier if tier is not Tier.REPLAYED)
 DEBIAN = ("bookworm", "trixie")
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _LEAST_MEMORY, _MOST_MEMORY = 256 << 20, 64 << 30

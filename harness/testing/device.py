@@ -171,6 +171,7 @@ class FakeBoard:
             numpy="1.26.4",
             model_sha256=request.model,
             cores=[3],
+            settings={"graph_optimization_level": "fake"},
         )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +167,17 @@ def test_an_unknown_image_suite_is_a_usage_error(capsys: Captured) -> None:
     assert main(["image", "build", "--suite", "buster"]) == 4
 
     assert capsys.readouterr().err == "fleetgate: no board image for suite 'buster'; there are bookworm, trixie\n"
+
+
+def test_a_reader_that_left_is_no_decision(tmp_path: Path) -> None:
+    """`fleetgate gate RUN | true` ends as programs end that SIGPIPE stops: neither 0 (GO) nor 1 (NO-GO)."""
+    folder = _stored(tmp_path, most=50_000)
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "gate", str(folder)], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, b"")

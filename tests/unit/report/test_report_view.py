@@ -196,3 +196,21 @@ def test_the_order_of_sessions_is_told(run: SampleRun) -> None:
 def test_the_sample_run_has_every_outcome() -> None:
     """The public sample is good for testing whatever reads runs."""
     assert {verdict.outcome for verdict in sample_run().judgement.verdicts} == set(Outcome)
+
+
+def test_what_the_files_and_the_runtime_say_of_themselves_is_shown() -> None:
+    """The profile's description stands with the board, the runtime's settings with the cell."""
+    run = go_run()
+    devices = tuple(replace(device, description="Camera, rev C") for device in run.record.plan.devices)
+    cells = tuple(
+        replace(cell, sessions=tuple(replace(item, settings={"mem_pattern": "true"}) for item in cell.sessions))
+        for cell in run.record.cells
+    )
+    record = replace(run.record, plan=replace(run.record.plan, devices=devices), cells=cells)
+
+    shown = view(record, run.judgement)
+
+    board = shown.boards[0]
+    assert ("Kind", "Camera, rev C") in [(fact.name, fact.value) for fact in board.facts]
+    cell = next(cell for row in board.row for cell in row if cell.sessions)
+    assert ("Settings", "mem_pattern true") in [(fact.name, fact.value) for fact in cell.provenance]
