@@ -89,8 +89,9 @@ def _kinds(metrics: Iterable[str], device: Device) -> set[SessionKind]:
     for metric in metrics:
         if _is_modelled(metric, device):
             kinds.add(SessionKind.TIMING)
-        elif METRICS[metric].needs:
-            kinds.add(SessionKind(METRICS[metric].needs))
+        else:
+            # The size of a file needs no figure of a session, only one that opened the file.
+            kinds.add(SessionKind(METRICS[metric].needs or SessionKind.ACCURACY))
     return kinds
 
 

@@ -170,8 +170,8 @@ class Deciding:
         self.judgement = self._judge(self._store, self.record)
         if exitstatus in PYTEST_OWNS or self._cancelled:
             return
-        failed_elsewhere = exitstatus == pytest.ExitCode.TESTS_FAILED and self.judgement.decision.exit_code == 0
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED if failed_elsewhere else self._exit_code()
+        if self._exit_code():  # a GO leaves what pytest says: ordinary tests may have failed or been interrupted
+            session.exitstatus = self._exit_code()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts and the decision."""

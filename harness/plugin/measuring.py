@@ -129,7 +129,7 @@ class Measuring:
     def _start(self) -> None:
         from harness.campaign.run import CampaignRun
 
-        planned = {cell.device for cell in self.campaign.plan.cells}
+        planned = {cell.device for cell in self.campaign.plan.cells if not cell.skip_reason}
         mine = [name for name in self.peer.devices if name in planned]
         more = {board_of(item) for item in self._items if not isinstance(item, CellItem)}
         self._run = CampaignRun(self.campaign, self._boards(), holder=holder(), keep=self.peer.keep)

@@ -116,3 +116,29 @@ def test_a_failing_ordinary_test_is_not_hidden_by_a_go(rehearsal: Rehearsal) -> 
     assert finished.code == 1, finished.text
     assert finished.verdicts["decision"]["release"] == "GO"
     assert "outside of the gates failed" in finished.text
+
+
+def test_a_board_that_the_plan_skips_is_not_contacted(rehearsal: Rehearsal) -> None:
+    """A board without any cell that applies is not opened: its faults are not this run's."""
+    suite = rehearsal.suite_folder / "digits.suite.yaml"
+    suite.write_text(SUITE.replace("runtime: onnxruntime,", "runtime: onnxruntime, devices: [here],"))
+    suite.write_text(suite.read_text().replace("runtime: tflite}", "runtime: tflite, devices: [here]}"))
+    rehearsal.script({"a53": BoardScript(open_fault="security"), "a72": BoardScript(open_fault="busy")})
+
+    finished = rehearsal.run()
+
+    assert finished.code == 0, finished.text
+    assert [device["name"] for device in finished.record["devices"]] == ["here"]
+    assert "a53: opening" not in (finished.path or rehearsal.folder / "none").joinpath("log.txt").read_text()
+
+
+def test_a_go_leaves_pytests_own_exit_code(rehearsal: Rehearsal) -> None:
+    """All gates pass, and a test beside them stops the session: that is not 0."""
+    (rehearsal.folder / "test_zz.py").write_text(
+        "def test_stops(request):\n    request.session.shouldstop = 'enough'\n\ndef test_never():\n    pass\n"
+    )
+
+    finished = rehearsal.run("digits", "test_zz.py")
+
+    assert finished.code == 2, finished.text
+    assert finished.verdicts["decision"]["release"] == "GO"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.plan import Campaign, build
+from harness.campaign.reference import ReferenceCache
 from harness.campaign.run import CampaignRun
 from harness.records.outcome import Outcome
 from harness.spec import load_farm, load_suite
@@ -95,3 +96,31 @@ def test_a_board_that_was_never_met_says_why(campaign: Campaign) -> None:
         Outcome.INFRA,
     ]
     assert run.result("digits::int8[here]", "here").record.incidents == ()
+
+
+def test_a_reference_that_fails_unexpectedly_leaves_the_cells_evidence(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk under the cache takes the comparison away and none of the sessions."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ReferenceCache, "write", full)
+
+    run, _ = _run(campaign, FakeBoards())
+
+    cell = campaign.plan.cells[0]
+    record = run.result(cell.key, cell.device).record
+    assert record.sessions
+    assert [incident.code for incident in record.incidents] == ["reference"]
+    assert "No space left on device" in record.incidents[0].message
+
+
+def test_the_runtimes_settings_are_recorded(campaign: Campaign) -> None:
+    """What shapes the figures stands beside them."""
+    run, _ = _run(campaign, FakeBoards())
+
+    cell = campaign.plan.cells[0]
+    sessions = run.result(cell.key, cell.device).record.sessions
+    assert all(session.settings == {"graph_optimization_level": "fake"} for session in sessions)

@@ -102,3 +102,13 @@ def test_modelled_energy_is_timed_and_counted_instead_of_metered() -> None:
     assert _kinds(cell, EMULATED) == [SessionKind.ACCURACY, SessionKind.TIMING, SessionKind.TIMING]
     assert counts_work(wanted_by_limits(cell), EMULATED)
     assert SessionKind.ENERGY in _kinds(cell, replace(BOARD, power=MeterSpec("hwmon")))
+
+
+def test_a_size_is_compared_only_with_a_file_that_a_board_opened() -> None:
+    """`regress` on storage.size alone gives the baseline the one session that opens its file."""
+    cell = _cell(_limit("storage.size", LimitKind.REGRESS), baseline=True)
+
+    sessions = sessions_of(cell, BOARD, wanted_by_limits(cell))
+
+    assert [session.kind for session in sessions] == [SessionKind.ACCURACY] * 2
+    assert {session.role for session in sessions} == set(Role)
