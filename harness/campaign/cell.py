@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from harness.campaign.session import (
     PlannedSession,
     Wanted,
     counts_work,
+    next_again,
     sessions_of,
 )
 from harness.errors import FleetgateError, InfraError, RunCancelled
@@ -41,6 +42,8 @@ Arrays = Mapping[str, "np.ndarray"]
 References = Callable[[], Arrays]
 """Gives the reference's outputs by name (`output_0` …), waiting for them; raises FleetgateError when it cannot."""
 
+PAUSE_S = 2.0
+"""Before a spoilt pair is measured again: what spoilt it (heat, other work) may pass."""
 INSTALL_S = 3600.0
 """Longest time to bring files and runtimes to a board."""
 EMULATED_SLOWER = 4.0
@@ -62,7 +65,7 @@ class CellWork:
 
     @property
     def deadline_s(self) -> float:
-        """Longest time that the cell may take: its sessions (each may be confirmed once), transfer and installation.
+        """Longest time that the cell may take: its sessions (confirmed or repeated once), transfer and installation.
 
         The clock of an emulated board may be slower than ours. Single sessions that hang are noticed much earlier.
         """
@@ -143,12 +146,22 @@ class _Measuring:
         if files.baseline and planned.baseline:
             models[Role.BASELINE] = self._deploy(files.baseline, planned.baseline.sha256)
         data = self._deploy(files.data, planned.data.sha256)
-        for session in self._work.sessions():
+        for session in self._queue():
             if Role.CANDIDATE in self._failed:
                 return
             if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
                 request = self._request(session, env=runtime.id, model=models[session.role], data=data)
                 self._measure_session(session, request)
+
+    def _queue(self) -> Iterator[PlannedSession]:
+        """Give the planned sessions, then pairs in place of those that the board's condition spoilt."""
+        planned = self._work.sessions()
+        yield from planned
+        while not self._failed and not self._blind:
+            again = next_again(self._sessions, planned, self._work.device)
+            if not again or self._cancel.wait(PAUSE_S):
+                return
+            yield from again
 
     def _deploy(self, path: Path, planned_sha256: str) -> str:
         digest = self._board.deploy(path)

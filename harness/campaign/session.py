@@ -6,13 +6,14 @@ Owns the choice of sessions. The unit of evidence is the fresh process; how many
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.records.cell import Role, SessionKind
+from harness.records.cell import Role, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, LimitKind, Tier
+from harness.stats.evidence import spoiling_flags
 
 MODELLED = "modelled"
 TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, Tier.REPLAYED: 0}
@@ -70,6 +71,31 @@ def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[Plan
     return tuple(sessions)
 
 
+def next_again(
+    sessions: Sequence[SessionRecord], planned: Sequence[PlannedSession], device: Device
+) -> tuple[PlannedSession, ...]:
+    """Choose the pair to measure once more because flags spoil an earlier one; none when enough are sound.
+
+    A board that stays unfit is given up after twice the planned pairs: then the gate says what was wrong with it.
+
+    Args:
+        sessions: what was measured so far, spoilt sessions included; they stay in the record.
+        planned: what was asked in the first place.
+        device: the board; an emulated one has neither heat nor neighbours.
+    """
+    if device.emulation is not None:
+        return ()
+    for kind in (SessionKind.TIMING, SessionKind.ENERGY):
+        pair = _first_pair(planned, kind)
+        arms = [[item for item in sessions if item.kind is kind and item.role is asked.role] for asked in pair]
+        rounds = list(zip(*arms, strict=False))
+        sound = sum(not any(spoiling_flags(item) for item in together) for together in rounds)
+        wanted = sum(item.kind is kind and item.role is Role.CANDIDATE for item in planned)
+        if rounds and sound < wanted and len(rounds) < 2 * wanted:
+            return pair if len(rounds) % 2 else pair[::-1]
+    return ()
+
+
 def count_of(kind: SessionKind, device: Device) -> int:
     """Say how many sessions per arm this kind takes on this board."""
     if kind is SessionKind.ACCURACY:
@@ -77,6 +103,11 @@ def count_of(kind: SessionKind, device: Device) -> int:
     if kind is SessionKind.MEMORY:
         return MEMORY_SESSIONS[device.tier]
     return device.sessions or TIMED_SESSIONS[device.tier]
+
+
+def _first_pair(planned: Sequence[PlannedSession], kind: SessionKind) -> tuple[PlannedSession, ...]:
+    roles = dict.fromkeys(item.role for item in planned if item.kind is kind)
+    return tuple(PlannedSession(kind, role) for role in roles)
 
 
 def counts_work(wanted: Wanted, device: Device) -> bool:

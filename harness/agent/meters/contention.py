@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import resource
 
-_WAITED = 0.02
+_WAITED = 0.05
 """Share of the timed region spent waiting for a core above which the times are not the board's own …"""
-_INTERRUPTED = 0.1
+_INTERRUPTED = 0.2
 """… if at least this share of the calls was interrupted: short calls between two interruptions are whole."""
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.campaign.session import counts_work, sessions_of, wanted_by_limits
-from harness.records.cell import Role, SessionKind
+from harness.campaign.session import PlannedSession, counts_work, next_again, sessions_of, wanted_by_limits
+from harness.records.cell import Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import FileIdentity, PlannedCell
-from harness.spec.model import Device, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
 
 HERE = Origin("x.suite.yaml", 1, 1)
 FILE = FileIdentity("model.onnx", "aa", 1)
@@ -112,3 +112,39 @@ def test_a_size_is_compared_only_with_a_file_that_a_board_opened() -> None:
 
     assert [session.kind for session in sessions] == [SessionKind.ACCURACY] * 2
     assert {session.role for session in sessions} == set(Role)
+
+
+RUNTIME = RuntimeRecord("onnxruntime", "b", "1", "CPU", 1, "env", "3.11", "2")
+PAIR = (PlannedSession(SessionKind.TIMING, Role.BASELINE), PlannedSession(SessionKind.TIMING, Role.CANDIDATE))
+
+
+def _seen(*flags: str) -> list[SessionRecord]:
+    """Pairs as they were measured, the candidate of each with these flags."""
+    return [
+        SessionRecord(
+            0, role, SessionKind.TIMING, "aa", RUNTIME, (), flags=(flag,) if flag and role is Role.CANDIDATE else ()
+        )
+        for flag in flags
+        for role in (Role.BASELINE, Role.CANDIDATE)
+    ]
+
+
+def test_a_spoilt_pair_is_measured_again_as_a_pair() -> None:
+    """One flagged session of six pairs asks for one more pair, both arms."""
+    again = next_again(_seen("", "", "foreign-load", "", "", ""), PAIR * 6, BOARD)
+
+    assert {session.role for session in again} == {Role.BASELINE, Role.CANDIDATE}
+    assert next_again(_seen("", "", "foreign-load", "", "", "", ""), PAIR * 6, BOARD) == ()
+
+
+def test_a_board_that_stays_unfit_is_given_up() -> None:
+    """Twice the planned pairs are the end of it."""
+    assert next_again(_seen(*["throttled"] * 11), PAIR * 6, BOARD)
+    assert next_again(_seen(*["throttled"] * 12), PAIR * 6, BOARD) == ()
+
+
+def test_notes_and_emulated_boards_ask_for_nothing_more() -> None:
+    """A missing instrument spoils no time; an emulated board has no neighbours."""
+    assert next_again(_seen(*["no-counter:EPERM"] * 6), PAIR * 6, BOARD) == ()
+    emulated = replace(EMULATED, emulation=Emulation("cortex-a53", 2**30, icount=True))
+    assert next_again(_seen(*["swapped"] * 2), PAIR * 2, emulated) == ()
