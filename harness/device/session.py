@@ -181,10 +181,13 @@ class OpenDevice:
         return parse_reply(Installed, reply).installed
 
 
-def holder_name(run_id: str = "") -> str:
-    """Say who holds a lease: `user@host pid 4711 (run …)`."""
-    name = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
-    return f"{name} (run {run_id})" if run_id else name
+def holder_name() -> str:
+    """Name this process for whoever finds a board leased: `user@host pid 4711`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
 
 @contextlib.contextmanager

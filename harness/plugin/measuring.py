@@ -18,7 +18,7 @@ from harness.errors import Problem, SpecError
 from harness.farm.boards import RealBoards
 from harness.plugin.collect import EVIDENCE_KEY, CellItem, board_of, is_gate_item, placeholder
 from harness.plugin.message import EVIDENCE, Collected, Evidence, Measured, Peer
-from harness.plugin.options import Options, holder, read_farm
+from harness.plugin.options import Options, read_farm
 from harness.records.canonical import to_json
 from harness.records.plan import Plan, PlannedCell
 from harness.spec.model import Suite
@@ -128,11 +128,12 @@ class Measuring:
 
     def _start(self) -> None:
         from harness.campaign.run import CampaignRun
+        from harness.device import holder_name
 
         planned = {cell.device for cell in self.campaign.plan.cells if not cell.skip_reason}
         mine = [name for name in self.peer.devices if name in planned]
         more = {board_of(item) for item in self._items if not isinstance(item, CellItem)}
-        self._run = CampaignRun(self.campaign, self._boards(), holder=holder(), keep=self.peer.keep)
+        self._run = CampaignRun(self.campaign, self._boards(), holder=holder_name(), keep=self.peer.keep)
         self._run.start(mine, more=more, progress=self.peer.show)
 
     def _boards(self) -> Boards:

@@ -126,15 +126,3 @@ def is_distributing(config: pytest.Config) -> bool:
     if is_worker(config) or config.getoption("collectonly") or not config.pluginmanager.hasplugin("xdist"):
         return False
     return config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
-
-
-def holder() -> str:
-    """Name this process for whoever finds a board leased."""
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()} pid {os.getpid()}"

@@ -245,6 +245,8 @@ def _seen_facts(facts: Facts) -> Iterable[Fact]:
     yield Fact("CPU", neutral(f"{facts.cpu}, {facts.architecture}, {wording.count(facts.cores, 'core')}"))
     yield Fact("CPU features", neutral(features) or "not told", code=True)
     yield Fact("Memory", wording.figure(facts.memory_bytes, Dimension.BYTES))
+    if facts.free_bytes:
+        yield Fact("Free space", wording.figure(facts.free_bytes, Dimension.BYTES))
     yield Fact("System", neutral(f"Linux {facts.kernel}, {facts.libc}, Python {facts.python} ({facts.python_abi})"))
     clock = ", ".join(f"{hertz / 1e9:g} GHz" for hertz in facts.frequencies_hz)
     yield Fact("Governor and clock", neutral(f"{facts.governor or 'not told'}, {clock or 'not told'}"))
