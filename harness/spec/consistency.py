@@ -1,15 +1,15 @@
 """What no single field of a suite can say: do its files exist, does each runtime read them, can its gates be decided.
 
 Works on the document, not on the form, so that a mistake in one place does not hide those in others. Looks at files
-only as far as a directory listing and the table of contents of the .npz.
+only as far as a directory listing and the headers of the .npz.
 """
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from harness.errors import Problem
+from harness.spec.evaluation_data import check_data
 from harness.spec.form import RUNTIMES, check_build
 from harness.spec.metric import METRICS
 from harness.spec.model import Limit, LimitKind, LimitSet
@@ -69,14 +69,9 @@ class Consistency:
 
     def _check_arrays(self, where: Location, data: str) -> None:
         try:
-            with zipfile.ZipFile(self.folder / data) as archive:
-                arrays = archive.namelist()
-        except (OSError, ValueError, zipfile.BadZipFile):
-            self._report(where, f"{quoted(data)} is not an .npz file inside", "numpy.savez_compressed makes one")
-            return
-        if self.task == "classification" and "y.npy" not in arrays:
-            held = ", ".join(sorted(Path(name).stem for name in arrays)[:12]) or "nothing"
-            self._report(where, f"{quoted(data)} has no labels 'y' for a classification", f"it holds: {held}")
+            check_data(self.folder / data, classified=self.task == "classification")
+        except Refusal as refusal:
+            self._report(where, str(refusal), refusal.hint)
 
     def _check_reference(self) -> None:
         if not self.has_reference:

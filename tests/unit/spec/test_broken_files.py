@@ -171,6 +171,12 @@ SUITE_CASES: list[Case] = [
     ("no repeat", SUITE.replace("data.npz}", "data.npz, repeat: ¶0}"), "must be at least 1"),
     ("deadline without a unit", SUITE.replace("data.npz}", "data.npz, deadline: ¶30}"), "has no unit"),
     ("labels missing", SUITE.replace("data.npz", "¶unlabelled.npz"), "no labels 'y'"),
+    ("labels of another number", SUITE.replace("data.npz", "¶short.npz"), "x has 2, y has 1"),
+    ("labels as one-hot rows", SUITE.replace("data.npz", "¶onehot.npz"), "the labels 'y' have the shape (2, 2)"),
+    ("no inputs", SUITE.replace("data.npz", "¶labels.npz"), "has no inputs 'x'"),
+    ("no sample", SUITE.replace("data.npz", "¶none.npz"), "'x' holds no sample"),
+    ("a single number as data", SUITE.replace("data.npz", "¶scalar.npz"), "'x' holds no sample"),
+    ("pickled data", SUITE.replace("data.npz", "¶pickled.npz"), "'x' holds Python objects"),
     ("not a scope", SUITE.replace("  all:\n", "  ¶'a b': {latency.p50: {max: 1 ms}}\n"), "is not a name"),
     ("no reference to drop from", SUITE.replace("reference: reference.onnx\n", "")
      + "    accuracy.top1: {drop: ¶1 pp}\n", "the suite has none"),
@@ -214,6 +220,13 @@ def suite_folder(tmp_path: Path) -> Path:
     numpy = pytest.importorskip("numpy")
     numpy.savez(tmp_path / "data.npz", x=numpy.zeros((2, 3)), y=numpy.zeros(2, int))
     numpy.savez(tmp_path / "unlabelled.npz", x=numpy.zeros((2, 3)))
+    labels = numpy.zeros(2, int)
+    numpy.savez(tmp_path / "short.npz", x=numpy.zeros((2, 3)), y=labels[:1])
+    numpy.savez(tmp_path / "onehot.npz", x=numpy.zeros((2, 3)), y=numpy.eye(2))
+    numpy.savez(tmp_path / "labels.npz", y=labels)
+    numpy.savez(tmp_path / "none.npz", x=numpy.zeros((0, 3)), y=labels[:0])
+    numpy.savez(tmp_path / "scalar.npz", x=numpy.float32(1), y=labels)
+    numpy.savez(tmp_path / "pickled.npz", x=numpy.array([{}, {}], dtype=object), y=labels)
     for name in ("int8.onnx", "reference.onnx"):
         (tmp_path / name).write_bytes(b"model")
     return tmp_path
