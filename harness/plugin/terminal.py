@@ -33,11 +33,15 @@ def header_lines(farm: Farm) -> list[str]:
 
 def collection_lines(plan: Plan, *, whole: bool) -> list[str]:
     """Show the size of the plan and, for `--co`, the matrix of its cells."""
+    from harness.report.wording import count
+
     cells = [cell for cell in plan.cells if not cell.skip_reason]
+    skipped = len(plan.cells) - len(cells)
     gates = sum(len(cell.limits) + 1 for cell in cells)
     lines = [
-        f"fleetgate: plan {plan.sha256[:12]}: {len(cells)} cells, {gates} gates on {len(plan.devices)} boards"
-        + (f", {len(plan.cells) - len(cells)} cells skipped by the plan" if len(cells) < len(plan.cells) else "")
+        f"fleetgate: plan {plan.sha256[:12]}: {count(len(cells), 'cell')}, {count(gates, 'gate')}"
+        f" on {count(len({cell.device for cell in cells}), 'board')}"
+        + (f", {count(skipped, 'cell')} skipped by the plan" if skipped else "")
     ]
     return lines + _matrix(plan) if whole else lines
 
@@ -131,8 +135,15 @@ class Status:
             if item.text == text or (item.phase == phase and now - at < quiet_s.get(item.phase, 0.0)):
                 continue
             self._said[item.device] = (item.phase, item.text, now)
-            reporter.ensure_newline()
+            self._end_line(reporter)
             reporter.write_line(f"fleetgate: {_line(item)}")
+
+    def _end_line(self, reporter: pytest.TerminalReporter) -> None:
+        """Begin a new line, also after letters of results and a percentage, of which `ensure_newline` knows nothing."""
+        reporter.ensure_newline()
+        writer = self._config.get_terminal_writer()
+        if writer.width_of_current_line:
+            writer.line()
 
 
 def _line(progress: Progress) -> str:

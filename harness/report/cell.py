@@ -50,6 +50,12 @@ class GateView:
     compared: str
     """For relative gates: candidate against baseline, with where the baseline comes from."""
 
+    @property
+    def has_evidence(self) -> bool:
+        """Tell whether it was measured; INCONCLUSIVE without a figure is a failed session or no baseline."""
+        undecided = self.outcome is Outcome.INCONCLUSIVE
+        return self.outcome in DECIDED and not (undecided and self.verdict.estimate is None)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
@@ -105,7 +111,7 @@ class CellView:
     @property
     def is_measured(self) -> bool:
         """Tell whether every gate of the cell has evidence that decides or could decide."""
-        return bool(self.gates) and all(gate.outcome in DECIDED for gate in self.gates)
+        return bool(self.gates) and all(gate.has_evidence for gate in self.gates)
 
 
 DECIDED = frozenset({Outcome.PASS, Outcome.FAIL, Outcome.REGRESSION, Outcome.INCONCLUSIVE})

@@ -27,6 +27,7 @@ NARROWEST: Final = 72
 TABLE: Final = 100
 """Rows of the table are never squeezed below this; sentences wrap at the width asked for."""
 INDENT: Final = 2
+_HEADINGS: Final = ("outcome", "gate", "figure [interval]", "limit", "margin", "line")
 
 _BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _COLOURS: Final = {
@@ -80,11 +81,9 @@ def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: boo
 
 
 def _heading(columns: _Columns, *, paint: Painter) -> str:
-    words = (
-        ("outcome", columns.outcome), ("gate", columns.gate), ("figure [interval]", columns.figure),
-        ("limit", columns.limit), ("margin", columns.margin), ("line", columns.origin),
-    )  # fmt: skip
-    return paint(" " * INDENT + " ".join(text.ljust(width)[:width] for text, width in words).rstrip(), _DIM)
+    widths = (columns.outcome, columns.gate, columns.figure, columns.limit, columns.margin, columns.origin)
+    words = (text.ljust(width)[:width] for text, width in zip(_HEADINGS, widths, strict=True))
+    return paint(" " * INDENT + " ".join(words).rstrip(), _DIM)
 
 
 def _plain(text: str, code: str) -> str:
@@ -99,14 +98,15 @@ def _paint(text: str, code: str) -> str:
 def _columns(shown: ReportView, width: int) -> _Columns:
     gates = [gate for cell in shown.cells for gate in cell.gates if _stands_alone(gate)]
 
-    def widest(texts: Iterable[str], most: int) -> int:
-        return min(most, max((len(text) for text in texts), default=0))
+    def widest(texts: Iterable[str], heading: str, most: int) -> int:
+        longest = max((len(text) for text in texts), default=0)
+        return min(most, max(longest, len(heading))) if longest else 0
 
-    outcome = widest((word(gate.outcome) for gate in gates), 13)
-    gate = widest((_name(gate) for gate in gates), 34)
-    figure = widest((_figure(gate) for gate in gates), 36)
-    limit = widest((_limit(gate) for gate in gates), 14)
-    margin = widest((_margin(gate) for gate in gates), 24)
+    outcome = widest((word(gate.outcome) for gate in gates), _HEADINGS[0], 13)
+    gate = widest((_name(gate) for gate in gates), _HEADINGS[1], 34)
+    figure = widest((_figure(gate) for gate in gates), _HEADINGS[2], 36)
+    limit = widest((_limit(gate) for gate in gates), _HEADINGS[3], 14)
+    margin = widest((_margin(gate) for gate in gates), _HEADINGS[4], 24)
     left = max(width - INDENT - outcome - gate - figure - limit - margin - 5, 4)
     return _Columns(outcome, gate, figure, limit, margin, left)
 

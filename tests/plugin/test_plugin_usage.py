@@ -22,7 +22,19 @@ def test_collecting_shows_the_matrix_and_touches_no_board(rehearsal: Rehearsal) 
     assert finished.code == 0, finished.text
     assert "int8[a53]" in finished.text
     assert "digits::int8     5    4    5" in finished.text
+    assert "6 cells, 28 gates on 3 boards" in finished.text
     assert not (rehearsal.folder / "reports").exists()
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_progress_stands_on_lines_of_its_own(rehearsal: Rehearsal, workers: str) -> None:
+    """News of a board never continues a line of results."""
+    finished = rehearsal.run(workers, devices="farm.yaml::here")
+
+    assert finished.code == 0, finished.text
+    news = [line for line in finished.text.splitlines() if "fleetgate: here: " in line]
+    assert news
+    assert all(line.startswith("fleetgate: here: ") for line in news), finished.text
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one-process", "xdist"])

@@ -66,6 +66,15 @@ def test_lines_fit(run: SampleRun, width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_no_heading_is_cut() -> None:
+    """Columns are at least as wide as what stands above them, also when every outcome is PASS."""
+    run = go_run()
+
+    heading = terminal.render(run.record, run.judgement).splitlines()[0]
+
+    assert heading.split() == ["outcome", "gate", "figure", "[interval]", "limit", "margin", "line"]
+
+
 def test_sentences_wrap_on_a_narrow_terminal(run: SampleRun) -> None:
     """On 40 columns the table keeps its shape and the sentences are wrapped at 72."""
     lines = terminal.render(run.record, run.judgement, width=40).splitlines()

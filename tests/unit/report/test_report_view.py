@@ -55,6 +55,23 @@ def test_one_dead_board_is_one_blocker(run: SampleRun) -> None:
     assert len(blockers[0].gates) == len(names)
 
 
+def test_a_cell_without_figures_is_not_counted_as_measured() -> None:
+    """A session that failed leaves INCONCLUSIVE gates without a figure: the coverage must not call that measured."""
+    run = go_run()
+    key = run.record.plan.cells[0].key
+    lost = tuple(
+        replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="the candidate failed twice", estimate=None)
+        if verdict.cell == key
+        else verdict
+        for verdict in run.judgement.verdicts
+    )
+
+    coverage = view(run.record, replace(run.judgement, verdicts=lost)).coverage
+
+    assert [missing.cell.key for missing in coverage.missing] == [key]
+    assert coverage.measured == coverage.planned - 1
+
+
 def test_every_blocking_gate_is_shown_exactly_once(run: SampleRun) -> None:
     """Grouping loses nothing and repeats nothing."""
     shown = view(run.record, run.judgement)
