@@ -106,7 +106,9 @@ class ProfileShelf:
 
     def names(self) -> list[str]:
         """Name every profile on the shelf."""
-        found = {path.stem for folder in self.folders if folder.is_dir() for path in folder.glob("*.yaml")}
+        found = {
+            path.stem for folder in self.folders if folder.is_dir() for path in folder.glob("*.yaml") if path.is_file()
+        }
         return sorted(name for name in found if _PROFILE_NAME.fullmatch(name))
 
     def has(self, name: str) -> bool:

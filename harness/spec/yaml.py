@@ -128,7 +128,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, composer: _Composer)
         elif frame is not None:
             line, column = frame.line, frame.column
         return Problem(composer.file, line, column, "what begins here is never closed", "a quote or bracket is missing")
-    return Problem(composer.file, line, column, f"not valid YAML: {said}", "quote text that holds ':', '#', '{' or '['")
+    hint = "quote text that holds ':', '#', '{' or '['"
+    if "did not find expected" in said:
+        hint = f"indent it like the lines around it; {hint}"
+    return Problem(composer.file, line, column, f"not valid YAML: {said}", hint)
 
 
 @dataclass(slots=True)

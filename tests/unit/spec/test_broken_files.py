@@ -249,6 +249,14 @@ def test_broken_farm(case: Case, tmp_path: Path) -> None:
     check(caught.value, expected, file, case[2])
 
 
+def test_an_item_out_of_its_column_is_told_to_be_indented(tmp_path: Path) -> None:
+    """The commonest slip of YAML is named, not only quoting."""
+    (tmp_path / "farm.yaml").write_text("farm: t\ndevices:\n  - name: a\n   profile: host\n")
+
+    with pytest.raises(SpecError, match=r"farm.yaml:4:4: error: .*indent it like the lines around it"):
+        load_farm(tmp_path / "farm.yaml")
+
+
 @pytest.mark.parametrize("case", PROFILE_CASES, ids=ids(PROFILE_CASES))
 def test_broken_profile(case: Case, tmp_path: Path) -> None:
     """A broken profile names the exact place in the profile's file, not in the farm's."""
