@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from harness.agent import process
 from harness.agent.env import SYSTEM, env_path
+from harness.agent.meters.memory import remember_resident
 from harness.agent.runtimes import Runtime, load_runtime
 
 _MAX_REQUEST = 64 << 10
@@ -36,6 +37,7 @@ def serve(root: str, env: str, runtime: str, fd: int) -> None:
     except Exception as error:  # noqa: BLE001  whatever a runtime raises when it does not fit the board
         control.send(b"failed " + json.dumps({"message": f"{type(error).__name__}: {error}"[:2000]}).encode())
         return
+    remember_resident()
     _rehearse(root, adapter)
     gc.collect()
     gc.freeze()

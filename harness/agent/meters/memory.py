@@ -15,6 +15,8 @@ from typing import NamedTuple
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PRESENT = 1 << 63
 _ENTRY = 8
+_resident: list[tuple[int, int]] = []
+"""Runs of file pages of the zygote that this process was forked from: (address, pages)."""
 
 
 class Resident(NamedTuple):
@@ -57,46 +59,74 @@ def reset_peak() -> bool:
     return True
 
 
-def touch_inherited(parent: int) -> int:
-    """Map the file pages that `parent`, whose fork this process is, has in memory.
+def remember_resident() -> None:
+    """Note, in the zygote when its runtime is loaded, which file pages it has in memory (pagemap's present bits).
+
+    Later is too late: a zygote that waits for minutes may lose cold pages to the kernel, and with them every session
+    that follows would look smaller than the first.
+    """
+    _resident.clear()
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            for start, end, _ in _list_file_mappings():
+                _resident.extend(_list_present(pagemap.fileno(), start, end))
+    except OSError:
+        _resident.clear()
+
+
+def touch_remembered() -> int:
+    """Map, in a session, the file pages that its zygote had when its runtime was loaded.
+
+    The files are read first: the kernel maps with a page its neighbours too, if they are in the page cache, and whether
+    they are must not depend on how long ago the libraries were installed or used.
 
     Returns:
-        The number of pages touched; -1 when the parent's page map cannot be read (then the pages that the model does
+        The number of pages touched; 0 when the zygote could not read its page map (then the pages that the model does
         not use stay uncounted, in `rss_start_bytes` as in the peak).
     """
-    try:
-        fd = os.open(f"/proc/{parent}/pagemap", os.O_RDONLY)
-    except OSError:
-        return -1
-    try:
-        return sum(_touch(fd, start, end) for start, end in _list_file_mappings())
-    except OSError:
-        return -1
-    finally:
-        os.close(fd)
+    for path in sorted({path for _, _, path in _list_file_mappings()}):
+        _read_whole(path)
+    for address, pages in _resident:
+        for page in range(pages):
+            ctypes.c_ubyte.from_address(address + page * _PAGE).value  # noqa: B018  one load maps the page
+    return sum(pages for _, pages in _resident)
 
 
-def _list_file_mappings() -> list[tuple[int, int]]:
+def _read_whole(path: str) -> None:
+    buffer = bytearray(1 << 18)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+    except OSError:
+        return  # deleted meanwhile: its pages are mapped from memory alone
+
+
+def _list_file_mappings() -> list[tuple[int, int, str]]:
     found = []
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         for line in file:
-            span, mode, _, _, inode = line.split()[:5]
-            if inode != "0" and mode[0] == "r":
+            span, mode, _, _, inode, *path = line.rstrip("\n").split(maxsplit=5)
+            if inode != "0" and mode[0] == "r" and path:
                 start, _, end = span.partition("-")
-                found.append((int(start, 16), int(end, 16)))
+                found.append((int(start, 16), int(end, 16), path[0]))
     return found
 
 
-def _touch(pagemap: int, start: int, end: int) -> int:
+def _list_present(pagemap: int, start: int, end: int) -> list[tuple[int, int]]:
+    """Return runs of present pages as (address, pages)."""
     count = (end - start) // _PAGE
     data = os.pread(pagemap, count * _ENTRY, start // _PAGE * _ENTRY)
-    touched = 0
+    runs: list[tuple[int, int]] = []
     for index, (entry,) in enumerate(struct.iter_unpack("=Q", data)):
-        if entry & _PRESENT:
-            # One load instruction maps the page; it is in the page cache, because the zygote has it.
-            ctypes.c_ubyte.from_address(start + index * _PAGE).value  # noqa: B018
-            touched += 1
-    return touched
+        if not entry & _PRESENT:
+            continue
+        address = start + index * _PAGE
+        if runs and runs[-1][0] + runs[-1][1] * _PAGE == address:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((address, 1))
+    return runs
 
 
 def _read_fields(path: str) -> dict[str, int]:

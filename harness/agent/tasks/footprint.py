@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from harness.agent.meters.memory import read_peak, read_resident, reset_peak, touch_inherited
+from harness.agent.meters.memory import read_peak, read_resident, reset_peak, touch_remembered
 from harness.agent.tasks.load import bind_first, quiesce
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def run(session: Session) -> None:
     hwm_bytes (the peak of all), pss_bytes, private_bytes, anon_bytes (at the end), repeat_count, touched_pages.
     """
     quiesce()
-    touched = touch_inherited(os.getppid())
+    touched = touch_remembered()
     is_reset = reset_peak()
     start = read_resident()
     model = session.load()
@@ -33,7 +32,7 @@ def run(session: Session) -> None:
     end = read_resident()
     # VmHWM is kept with a small per-thread error on older kernels; what is resident now is a lower bound for the peak.
     peaks["hwm_bytes"] = max(read_peak(), end.rss, start.rss)
-    session.flags += [] if touched >= 0 else ["note-lazy-file-pages"]
+    session.flags += [] if touched else ["note-lazy-file-pages"]
     session.flags += [] if is_reset else ["note-no-peak-reset"]
     session.scalars.update({name: float(value) for name, value in peaks.items()})
     session.scalars.update(
