@@ -12,6 +12,8 @@ from harness.records.outcome import Attribution, Outcome
 
 SENSOR = "sensor"
 """Code of a missing power meter, which takes energy figures away and no others."""
+UNUSABLE = "reference"
+"""Code of the error that says: this reference does not run. It is the user's file; the controller is sound."""
 NOT_THE_MODELS = {
     SENSOR: (Outcome.DEVICE, Attribution.DEVICE),
     "input": (Outcome.INCONCLUSIVE, Attribution.USER),
@@ -60,6 +62,8 @@ def flaky_incident(role: Role, reply: SessionReply) -> Incident:
 def reference_incident(error: FleetgateError) -> Incident:
     """Say that there is nothing to compare with."""
     message = f"the reference could not be computed on the controller: {error}"
+    if error.code == UNUSABLE:
+        return Incident(Outcome.INCONCLUSIVE, Attribution.USER, "reference", message)
     return Incident(Outcome.INFRA, Attribution.INFRA, "reference", message)
 
 
@@ -75,4 +79,6 @@ def _code(reply: SessionReply) -> str:
 
 def _words(role: Role, reply: SessionReply, times: str) -> str:
     message = (reply.error or {}).get("message", "no message")
-    return f"the {role.value} failed {times}: {_code(reply)}: {message}"
+    said = f"the {role.value} failed {times}: {_code(reply)}: {message}"
+    log = reply.log.strip()
+    return f"{said}\n{log}" if log and log not in message else said

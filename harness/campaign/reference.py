@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.agent.message import SessionRequest
+from harness.campaign.incident import UNUSABLE
 from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 CONTROLLER = "this machine"
 """Name of the lane that computes references; no board can have it, for its space."""
-
-UNUSABLE = "reference"
-"""Code of the InfraError that says: this reference does not run. The controller itself is sound."""
 
 
 class ReferenceCache:

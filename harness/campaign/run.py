@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.campaign.cell import Arrays, CellEvidence, CellWork, References, measure
-from harness.campaign.incident import incident_of
+from harness.campaign.incident import UNUSABLE, incident_of
 from harness.campaign.plan import Campaign, CellFiles
-from harness.campaign.reference import CONTROLLER, UNUSABLE, ReferenceCache, compute, controller
+from harness.campaign.reference import CONTROLLER, ReferenceCache, compute, controller
 from harness.campaign.session import Wanted, wanted_by_limits
 from harness.emulator.cache import cache_folder
 from harness.errors import FleetgateError, InfraError

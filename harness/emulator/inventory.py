@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +63,6 @@ def clean_cache() -> int:
 
 def _snapshot(about_file: Path) -> CacheEntry:
     about = json.loads(about_file.read_text(encoding="utf-8"))
-    state = f"prepared: {textwrap.shorten(about['key'], 60, placeholder='…')}" if about["key"] else "booted"
+    state = "with runtimes installed" if about["key"] else "booted"
     folder = about_file.parent
     return CacheEntry("snapshot", folder.name, f"{state}, QEMU {about['qemu']}", stored_bytes(folder), folder)

@@ -43,7 +43,21 @@ def collection_lines(plan: Plan, *, whole: bool) -> list[str]:
         f" on {count(len({cell.device for cell in cells}), 'board')}"
         + (f", {count(skipped, 'cell')} skipped by the plan" if skipped else "")
     ]
+    lines += [f"fleetgate: note: {note}" for note in _unused_limits(plan)]
     return lines + _matrix(plan) if whole else lines
+
+
+def _unused_limits(plan: Plan) -> list[str]:
+    """Name limits of farm.yaml for suites that are not part of this run: a misspelt name would drop them unseen."""
+    suites = sorted({cell.suite for cell in plan.cells})
+    notes = []
+    for device in plan.devices:
+        for limits in device.overrides:
+            if limits.scope != "all" and limits.scope not in suites:
+                where = f"{limits.limits[0].origin}: " if limits.limits else ""
+                notes.append(f"{where}the gates of {device.name} for suite '{limits.scope}' do not apply: "
+                             f"this run has {', '.join(suites)}")  # fmt: skip
+    return notes
 
 
 def _matrix(plan: Plan) -> list[str]:

@@ -57,6 +57,19 @@ def test_everything_wrong_in_the_files_is_said_at_once(rehearsal: Rehearsal, wor
     assert not list(rehearsal.folder.glob("reports/runs/*"))
 
 
+def test_limits_of_the_farm_for_a_suite_that_is_not_run_are_named(rehearsal: Rehearsal) -> None:
+    """A misspelt suite name under `gates:` of a device would drop a limit unseen."""
+    farm = rehearsal.folder / "farm.yaml"
+    text = farm.read_text().replace("name: a53,", "name: a53, gates: {digts: {memory.peak: {max: 1 MiB}}},")
+    assert "digts" in text
+    farm.write_text(text)
+
+    finished = rehearsal.run("--co")
+
+    assert finished.code == 0, finished.text
+    assert "the gates of a53 for suite 'digts' do not apply: this run has digits" in finished.text
+
+
 def test_a_broken_farm_is_a_usage_error(rehearsal: Rehearsal) -> None:
     """The farm is read before anything else: exit 4 with its place, no traceback, also before workers start."""
     farm = rehearsal.folder / "farm.yaml"

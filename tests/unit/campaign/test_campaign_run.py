@@ -11,7 +11,7 @@ from harness.campaign.reference import ReferenceCache
 from harness.campaign.run import CampaignRun
 from harness.records.outcome import Outcome
 from harness.spec import load_farm, load_suite
-from harness.testing.device import BoardScript, FakeBoards
+from harness.testing.device import BoardScript, FakeBoards, FakeModel, write_model
 from harness.testing.rehearsal import Rehearsal
 
 
@@ -69,6 +69,23 @@ def test_the_reference_is_computed_once_and_then_read_from_the_cache(campaign: C
     assert boards.opened_local == 1
     computed, read = (run.result(key, device).arrays["reference/output_0"] for run in (first, second))
     assert (computed == read).all()
+
+
+def test_a_reference_that_does_not_run_is_the_users_and_costs_no_other(campaign: Campaign) -> None:
+    """Cells of a broken reference keep their sessions and are INCONCLUSIVE; the controller stays in use."""
+    files = next(iter(campaign.files.values()))
+    assert files.reference is not None
+    write_model(files.reference, FakeModel(error="load", errors=99))
+    boards = CountingBoards()
+
+    run, _ = _run(campaign, boards)
+
+    results = [run.result(cell.key, cell.device) for cell in campaign.plan.cells]
+    assert all(result.record.sessions for result in results)
+    assert {(item.outcome, item.code) for result in results for item in result.record.incidents} == {
+        (Outcome.INCONCLUSIVE, "reference")
+    }
+    assert boards.opened_local == 1
 
 
 def test_a_torn_cache_file_is_computed_again(campaign: Campaign, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_list_names_images_and_snapshots(images: Path) -> None:
     assert [(entry.kind, entry.description) for entry in entries] == [
         ("image", "bookworm, 6.1"),
         ("snapshot", "booted, QEMU 7.2.22"),
-        ("snapshot", "prepared: onnxruntime==1, QEMU 7.2.22"),
+        ("snapshot", "with runtimes installed, QEMU 7.2.22"),
     ]
     assert entries[0].stored_bytes >= 2_000_000
 
