@@ -15,7 +15,7 @@ from harness.units import Dimension, format
 def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: float | None) -> str:
     """Explain a verdict on an absolute limit."""
     side = "above" if limit.kind is LimitKind.MAX else "below"
-    figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension)}"
+    figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension, apart=limit.value)}"
     if outcome is Outcome.PASS:
         return f"{figure} meets the limit {limit.text}{_spare(estimate, margin)}"
     if outcome is Outcome.INCONCLUSIVE:
@@ -37,17 +37,24 @@ def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -
     return f"{change}, more than the allowed {limit.text}"
 
 
-def show(estimate: Estimate, dimension: Dimension) -> str:
+def show(estimate: Estimate, dimension: Dimension, *, apart: float) -> str:
     """Write an estimate with its interval: exact figures stand alone, open ends are infinite.
 
-    A narrow interval gets as many digits (up to 6) as it takes to tell its ends apart.
+    A narrow interval gets as many digits (up to 6) as it takes to tell its ends apart, an exact figure as many as tell
+    it from `apart`, its limit.
     """
     if is_exact(estimate):
-        return format(estimate.value, dimension)
+        return format(estimate.value, dimension, digits=_digits(estimate.value, apart, dimension))
     low, high = ends(estimate)
-    digits = next((d for d in (3, 4, 5) if format(low, dimension, digits=d) != format(high, dimension, digits=d)), 6)
+    digits = _digits(low, high, dimension)
     value, low_text, high_text = (format(figure, dimension, digits=digits) for figure in (estimate.value, low, high))
     return f"{value} [{low_text}, {high_text}]"
+
+
+def _digits(one: float, other: float, dimension: Dimension) -> int:
+    if one == other:
+        return 3
+    return next((d for d in (3, 4, 5) if format(one, dimension, digits=d) != format(other, dimension, digits=d)), 6)
 
 
 def _name(limit: Limit, estimate: Estimate) -> str:

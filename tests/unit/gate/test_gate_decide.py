@@ -115,6 +115,15 @@ def test_sentences_on_absolute_limits(ends: tuple[float, float | None, float | N
     assert explain_figure(bound, found, outcome, margin(bound, found, outcome)) == f"latency.p95 {sentence}"
 
 
+def test_an_exact_figure_is_told_from_its_limit() -> None:
+    """Just over the limit is not printed as the limit."""
+    bound, found = limit("storage.size", "max", 102_400, "100 KiB"), _estimate(102_605, 102_605, 102_605)
+
+    said = explain_figure(bound, found, Outcome.FAIL, margin(bound, found, Outcome.FAIL))
+
+    assert said == "storage.size 100.2 KiB is above the limit 100 KiB by 0.2 %"
+
+
 def test_sentence_on_a_regression() -> None:
     """Both arms, the change and what is allowed."""
     arms = (_estimate(4.3e-3, None, None), _estimate(4e-3, None, None))
