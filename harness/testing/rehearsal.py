@@ -138,6 +138,7 @@ class Rehearsal:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_obey_ctrl_c,  # noqa: PLW1509  no thread of ours runs yet
         )
 
     def _runs(self) -> list[Path]:
@@ -149,6 +150,11 @@ class Rehearsal:
             return Finished(code, text)
         verdicts, record = (json.loads((runs[-1] / name).read_bytes()) for name in ("verdicts.json", "run.json"))
         return Finished(code, text, verdicts, record, runs[-1])
+
+
+def _obey_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs (ignore SIGINT), which a child would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -85,8 +85,8 @@ def test_virtual_latency_is_the_work(board: LocalAgent) -> None:
 
 
 def test_memory_repeats(board: LocalAgent) -> None:
-    """Two fresh processes have the same peak, to a page."""
+    """Two fresh processes have the same peak, to a few pages."""
     first, second = (session(board, "memory").header["scalars"] for _ in range(2))
 
     for name in ("rss_start_bytes", "hwm_load_bytes", "hwm_bytes"):
-        assert abs(first[name] - second[name]) <= 4096
+        assert abs(first[name] - second[name]) <= 4 * 4096

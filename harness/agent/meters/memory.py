@@ -63,8 +63,10 @@ def remember_resident() -> None:
     """Note, in the zygote when its runtime is loaded, which file pages it has in memory (pagemap's present bits).
 
     Later is too late: a zygote that waits for minutes may lose cold pages to the kernel, and with them every session
-    that follows would look smaller than the first.
+    that follows would look smaller than the first. The files are read here too, before the first fork: what a session
+    executes before it touches anything maps neighbours as well.
     """
+    _read_mapped_files()
     _resident.clear()
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
@@ -84,12 +86,16 @@ def touch_remembered() -> int:
         The number of pages touched; 0 when the zygote could not read its page map (then the pages that the model does
         not use stay uncounted, in `rss_start_bytes` as in the peak).
     """
-    for path in sorted({path for _, _, path in _list_file_mappings()}):
-        _read_whole(path)
+    _read_mapped_files()
     for address, pages in _resident:
         for page in range(pages):
             ctypes.c_ubyte.from_address(address + page * _PAGE).value  # noqa: B018  one load maps the page
     return sum(pages for _, pages in _resident)
+
+
+def _read_mapped_files() -> None:
+    for path in sorted({path for _, _, path in _list_file_mappings()}):
+        _read_whole(path)
 
 
 def _read_whole(path: str) -> None:
