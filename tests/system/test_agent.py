@@ -232,7 +232,7 @@ def test_memory_counts_like_a_fresh_process(agent: LocalAgent, tmp_path: Path) -
 
     assert scalars["rss_start_bytes"] == pytest.approx(fresh_start, rel=0.1)
     assert scalars["hwm_bytes"] == pytest.approx(fresh_peak, rel=0.1)
-    # Which library pages count into the start and which into the rest is the page cache's affair; private memory is not.
+    # Which library pages count into the start and which into the rest is the page cache's affair.
     assert scalars["anon_bytes"] == pytest.approx(int(said[2]), rel=0.1)
     assert scalars["rss_start_bytes"] < scalars["hwm_load_bytes"] <= scalars["hwm_bytes"]
 
