@@ -57,7 +57,7 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         standing = _standing(record, met.get(planned.device), cancelled=run.cancelled)
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
         verdicts.extend(judge_cell(planned, evidence, standing))
-    decision = decide_release(verdicts, run.plan.cells)
+    decision = decide_release(verdicts, run.plan)
     return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision)
 
 

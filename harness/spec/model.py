@@ -75,6 +75,8 @@ class Emulation:
     icount: bool
     suite: str = "bookworm"
     """Debian release of the board's root file system."""
+    exists: bool = True
+    """Whether boards with this CPU exist; a pass on one that does not is no evidence for any release."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ class EmulationForm(Form):
     suite: Annotated[str, one_of("Debian release", DEBIAN), WithJsonSchema({"enum": list(DEBIAN)})] = Field(
         default="bookworm", description="Debian release of the board's root file system."
     )
+    exists: bool = Field(
+        default=True, description="false: no board has this CPU. What fails on it blocks, what passes releases nothing."
+    )
 
 
 class ProfileForm(BoardForm):
@@ -218,4 +221,7 @@ def _emulation(chain: tuple[Written, ...], name: str, problems: list[Problem]) -
         problems.append(document.problem(node, "an emulated board has between 256 MiB and 64 GiB of memory"))
     if missing:
         return None, False
-    return Emulation(said["cpu"], int(said["memory"]), said["icount"], said.get("suite", "bookworm")), said["icount"]
+    emulation = Emulation(
+        said["cpu"], int(said["memory"]), said["icount"], said.get("suite", "bookworm"), said.get("exists", True)
+    )
+    return emulation, said["icount"]

@@ -17,7 +17,7 @@ from harness.records.canonical import plan_sha256
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
-from harness.spec.model import Device, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
 from harness.stats.evidence import AnyArray, Evidence
 
 CLASSES = 10
@@ -57,6 +57,8 @@ class Scene:
     incidents: tuple[Incident, ...] = ()
     recorded: tuple[RecordedFigure, ...] = ()
     skip_reason: str = ""
+    exists: bool = True
+    """False: an emulated board with a CPU that no board has."""
     seed: int = 1
 
     @property
@@ -107,7 +109,10 @@ def _digest(text: str) -> str:
 def _device(scene: Scene) -> Device:
     profile = "rpi5" if scene.tier is Tier.HARDWARE else "qemu-cortex-a53"
     origin = Origin("farm.yaml", 3, 5)
-    return Device(scene.device, profile, (profile, "arm64"), scene.tier, origin, power=scene.power)
+    emulation = None if scene.exists else Emulation("max", 2**30, icount=True, exists=False)
+    return Device(
+        scene.device, profile, (profile, "arm64"), scene.tier, origin, emulation=emulation, power=scene.power
+    )  # fmt: skip
 
 
 def _planned(scene: Scene) -> PlannedCell:

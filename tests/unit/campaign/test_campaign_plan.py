@@ -71,8 +71,8 @@ def test_a_forbidden_limit_is_refused_with_place_and_alternative(rehearsal: Rehe
 
 def test_a_scope_that_names_nothing_is_refused(rehearsal: Rehearsal) -> None:
     """A typing error in a scope would silently gate nothing."""
-    with pytest.raises(SpecError, match="qemu-cortex-a35"):
-        _plan(SUITE.replace("  qemu-cortex-a53:\n", "  qemu-cortex-a35:\n"))
+    with pytest.raises(SpecError, match="qemu-cortex-a5"):
+        _plan(SUITE.replace("  qemu-cortex-a53:\n", "  qemu-cortex-a5:\n"))
 
 
 def test_two_suites_of_one_name_are_refused(rehearsal: Rehearsal) -> None:

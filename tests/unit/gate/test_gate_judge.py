@@ -388,5 +388,5 @@ def test_a_gate_without_a_verdict_holds() -> None:
     run, samples = run_of([GOOD.evidence()])
     verdicts = judge(run, samples).verdicts
 
-    assert decide_release(verdicts, run.plan.cells).release is Release.GO
-    assert decide_release(verdicts[:-1], run.plan.cells).release is Release.HOLD
+    assert decide_release(verdicts, run.plan).release is Release.GO
+    assert decide_release(verdicts[:-1], run.plan).release is Release.HOLD

@@ -15,6 +15,7 @@ from harness.gate import judge
 from harness.gate.decision import release_of
 from harness.records.cell import Incident, Role
 from harness.records.outcome import Attribution, Outcome, Release
+from harness.records.verdict import Decision
 from harness.spec.model import Tier
 from harness.stats import Evidence
 from harness.testing.evidence import Scene, limit, run_of
@@ -161,6 +162,58 @@ def test_faults_never_blame_a_good_model(faults: list[tuple[str, int]]) -> None:
     outcomes = {verdict.outcome for verdict in judge(run, samples).verdicts}
 
     assert not outcomes & {Outcome.FAIL, Outcome.REGRESSION, Outcome.SECURITY}
+
+
+EMULATED = Scene(tier=Tier.DETERMINISTIC, device="a53", sessions=2, limits=LIMITS[2:])
+NOWHERE = replace(EMULATED, device="max", exists=False)
+
+
+def _decided(*scenes: Scene) -> Decision:
+    run, samples = run_of([scene.evidence() for scene in scenes])
+    return judge(run, samples).decision
+
+
+def test_a_board_that_does_not_exist_never_releases() -> None:
+    """Passes on `max` alone hold and say why; beside a board that exists they neither help nor harm."""
+    alone, beside = _decided(NOWHERE), _decided(EMULATED, NOWHERE)
+
+    assert (alone.release, alone.exit_code) == (Release.HOLD, 10)
+    assert "digits::int8 was measured on no board that exists (max does not)" in alone.sentence
+    assert beside.release is Release.GO
+    assert "What passes on max, no board that exists, releases nothing." in beside.sentence
+
+
+def test_each_artifact_needs_a_board_that_exists() -> None:
+    """One artifact's pass on a real kind of board does not release another that only `max` has run."""
+    other = replace(NOWHERE, artifact="fp16")
+    skipped = replace(EMULATED, artifact="fp16", skip_reason="planned for max only")
+
+    assert _decided(EMULATED, other).release is Release.HOLD
+    assert _decided(EMULATED, skipped, other).release is Release.HOLD
+    assert _decided(EMULATED, replace(EMULATED, artifact="fp16"), other).release is Release.GO
+
+
+@pytest.mark.parametrize("bad", ["FAIL", "INFRA"])
+def test_what_is_wrong_on_a_board_that_does_not_exist_still_counts(bad: str) -> None:
+    """A failure on `max` blocks, a lost cell holds, whatever passes elsewhere."""
+    incident = Incident(Outcome(bad), Attribution.UNKNOWN, "crash", "it died")
+
+    decision = _decided(EMULATED, replace(NOWHERE, incidents=(incident,)))
+
+    assert decision.exit_code == (1 if bad == "FAIL" else 20)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(faults=FAULTS, name=st.sampled_from(["good", "big", "wrong"]))
+def test_adding_a_board_that_does_not_exist_never_improves(faults: list[tuple[str, int]], name: str) -> None:
+    """Whatever a real kind of board shows, a perfect `max` beside it leaves the decision as it is."""
+    scene = replace(EMULATED, memory_bytes=SCENES[name].memory_bytes, wrong=SCENES[name].wrong)
+    evidence = scene.evidence()
+    for fault, at in faults[:2]:
+        evidence = _spoil(evidence, fault, at)
+    alone, together = (judge(*run_of(cells)).decision for cells in ([evidence], [evidence, NOWHERE.evidence()]))
+
+    assert together.exit_code == alone.exit_code
 
 
 @pytest.mark.parametrize("fault", ["infra", "device"])

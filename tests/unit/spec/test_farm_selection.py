@@ -85,7 +85,7 @@ def test_known_scope(farm_file: Path, scope: str) -> None:
 
 def test_unknown_scope(farm_file: Path) -> None:
     """An unknown scope is told at its key, with what was meant."""
-    problems = check_scopes(make_suite("qemu-cortex-a35"), load_farm(farm_file))
+    problems = check_scopes(make_suite("qemu-cortex-a5"), load_farm(farm_file))
 
     assert [(problem.line, problem.column) for problem in problems] == [(7, 3)]
     assert "did you mean 'qemu-cortex-a53'?" in problems[0].hint
@@ -136,12 +136,24 @@ def test_shipped_profiles_resolve(farm_file: Path) -> None:
         "imx8mp": Tier.HARDWARE,
         "jetson-orin-nano": Tier.HARDWARE,
         "qemu": None,
+        "qemu-cortex-a35": Tier.DETERMINISTIC,
         "qemu-cortex-a53": Tier.DETERMINISTIC,
         "qemu-cortex-a72": Tier.FUNCTIONAL,
         "qemu-cortex-a76": Tier.DETERMINISTIC,
+        "qemu-max": Tier.DETERMINISTIC,
         "rpi4": Tier.HARDWARE,
         "rpi5": Tier.HARDWARE,
     }
+
+
+def test_only_max_is_no_board_that_exists(farm_file: Path) -> None:
+    """`exists: false` arrives in the board's description, and nowhere else."""
+    shelf = ProfileShelf.beside(farm_file)
+    profiles = [shelf.resolve(name, []) for name in shelf.names()]
+
+    unreal = [item.name for item in profiles if item and item.emulation and not item.emulation.exists]
+
+    assert unreal == ["qemu-max"]
 
 
 def test_host_without_ssh_gets_its_own_sshd(tmp_path: Path) -> None:
