@@ -51,6 +51,12 @@ class GateView:
     """For relative gates: candidate against baseline, with where the baseline comes from."""
 
     @property
+    def is_count(self) -> bool:
+        """Tell whether a count of instructions is shown, as this gate's figure or as what it is compared with."""
+        verdict = self.verdict
+        return wording.is_count(verdict.metric) and bool(verdict.estimate or verdict.candidate or verdict.baseline)
+
+    @property
     def has_evidence(self) -> bool:
         """Tell whether it was measured; INCONCLUSIVE without a figure is a failed session or no baseline."""
         undecided = self.outcome is Outcome.INCONCLUSIVE
@@ -107,6 +113,12 @@ class CellView:
         if self.headline.outcome in DECIDED:
             return self.headline.name
         return "not planned" if self.worst is Outcome.SKIPPED else f"no evidence for {wording.count(lost, 'gate')}"
+
+    @property
+    def is_counted(self) -> bool:
+        """Tell whether counts of instructions are shown: by a gate, or drawn from the samples of its sessions."""
+        sessions = self.record.sessions if self.record else ()
+        return any(gate.is_count for gate in self.gates) or any("instructions" in item.arrays for item in sessions)
 
     @property
     def is_measured(self) -> bool:

@@ -67,6 +67,7 @@ def _environment() -> Environment:
     environment.globals.update(
         Outcome=Outcome,
         MEANING=wording.MEANING,
+        COUNT_LIMITS=wording.COUNT_LIMITS,
         count=wording.count,
         gate_chart=gate_chart,
         is_emulated=wording.is_emulated,

@@ -55,6 +55,7 @@ def render(run: RunRecord, judgement: Judgement, *, worst: int = WORST) -> str:
         "",
         *_blockers(shown, worst),
         *_matrix(shown),
+        *([escape(wording.COUNT_LIMITS), ""] if shown.is_counted else []),
         f"Run {escape(run.run_id)}, {escape(run.started_at)}, farm {escape(run.plan.farm)}.",
     ]
     return _bounded(lines)

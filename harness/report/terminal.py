@@ -205,6 +205,8 @@ def _ending(shown: ReportView, width: int, *, paint: Painter) -> list[str]:
         *_flowing("Gates:", counts, width, paint=paint),
         f"Cells: {coverage.measured} of {coverage.planned} planned are fully measured.",
     ]
+    if shown.is_counted:
+        lines += textwrap.wrap(wording.COUNT_LIMITS, width)
     lines += textwrap.wrap(shown.scope, width)
     colour = _RELEASE_COLOURS.get(shown.release, "\x1b[1;31m")
     sentence = textwrap.wrap(f"{shown.release.value}: {shown.sentence}", width)

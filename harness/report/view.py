@@ -83,6 +83,11 @@ class ReportView:
     run: tuple[Fact, ...]
     title: str
 
+    @property
+    def is_counted(self) -> bool:
+        """Tell whether any cell shows a count of instructions."""
+        return any(cell.is_counted for cell in self.cells)
+
 
 def view(run: RunRecord, judgement: Judgement) -> ReportView:
     """Arrange a run and its judgement.

@@ -70,6 +70,12 @@ TIER_LIMITS: Final = {
 
 CRASH: Final = "crash"
 
+COUNT_LIMITS: Final = (
+    "A count of instructions is exact work, not speed: it knows no caches, memory bandwidth, frequency scaling or "
+    "accelerator, and is never a board's milliseconds (docs/counting.md)."
+)
+"""Stands wherever a report shows a count; a test looks for counts without it."""
+
 SUFFIXES: Final = {
     "s": Dimension.TIME,
     "bytes": Dimension.BYTES,
@@ -220,6 +226,11 @@ def is_relative(kind: str) -> bool:
 def is_emulated(tier: Tier) -> bool:
     """Tell whether a board of this tier is not a physical one."""
     return tier in {Tier.DETERMINISTIC, Tier.FUNCTIONAL}
+
+
+def is_count(metric: str) -> bool:
+    """Tell whether figures of this metric are counts of instructions, so that `COUNT_LIMITS` belongs beside them."""
+    return metric.startswith("work.")
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
