@@ -17,6 +17,7 @@ An exception says what happened and what to do next. A verdict is not an error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -93,9 +94,16 @@ class SecurityError(FleetgateError):
 
 
 class ArtifactError(FleetgateError):
-    """The model failed on the board; `code` is load, crash, memory, timeout or fallback."""
+    """The model or its runtime failed on the board; `code` is a word of `SessionReply.error`.
+
+    `details` are the words of the board, for whoever knows enough of it to explain them.
+    """
 
     code = "crash"
+
+    def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, code=code)
+        self.details: Mapping[str, str] = details or {}
 
 
 class RecordError(FleetgateError):

@@ -115,12 +115,12 @@ class Agent:
 
 
 def main() -> None:
-    """Be the agent (`--root ROOT`) or one of its zygotes (`zygote ROOT ENV RUNTIME FD`)."""
+    """Be the agent (`--root ROOT`) or one of its zygotes (`zygote ROOT ENV RUNTIME FD CRASH_FD`)."""
     argv = sys.argv[1:]
-    if len(argv) == 5 and argv[0] == "zygote":
+    if len(argv) == 6 and argv[0] == "zygote":
         from harness.agent.zygote import serve
 
-        serve(argv[1], argv[2], argv[3], int(argv[4]))
+        serve(argv[1], argv[2], argv[3], int(argv[4]), int(argv[5]))
     elif len(argv) == 2 and argv[0] == "--root":
         _serve_channel(os.path.abspath(os.path.expanduser(argv[1])))
     else:

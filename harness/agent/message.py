@@ -14,7 +14,8 @@ each text cut at 64 KiB |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
 | put | digest, size, offset | chunk <= 4 MiB | received, done; errors `integrity`, `disk`, `read_only` |
 | env | env, wheels: [{digest, filename}] | | installed (bool: false when it was there) |
-| warm | env, runtime, deterministic | | starts the zygote: runtime_version, numpy, python; error `runtime` |
+| warm | env, runtime, deterministic | | starts the zygote: runtime_version, numpy, python; errors `runtime`, \
+`illegal_instruction` |
 | session | SessionRequest as JSON | | SessionReply as JSON; payload = arrays |
 | bye | | | releases the lease and ends |
 
@@ -91,7 +92,9 @@ class SessionReply:
     """The envelope of a session: only a complete one counts.
 
     `wait_status` is what waitpid gave for the child; `error` is set when the child said why it failed
-    (code load, run, fallback, input, memory, sensor, integrity) or died (code crash: signal, or timeout).
+    (code load, run, fallback, input, memory, sensor, integrity) or died (code crash, timeout, killed: by nobody knows
+    whom, or illegal_instruction). An error of a fatal signal also has `signal`, `pc`, `where` (library and offset) and,
+    when illegal, `instruction`: hexadecimal, in the order of memory.
     """
 
     nonce: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -86,6 +87,15 @@ def describe_status(status: int) -> str:
         return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
         return f"signal {number}"
+
+
+def read_architecture() -> str:
+    """Return the architecture whose code and system calls this process uses: aarch64, x86_64, armv7l and so on."""
+    machine = os.uname().machine
+    # A 32-bit Python on a 64-bit kernel speaks the 32-bit numbers.
+    if struct.calcsize("P") == 4:
+        return {"aarch64": "armv8l"}.get(machine, machine if machine.startswith("arm") else "")
+    return machine
 
 
 def sweep() -> None:

@@ -14,6 +14,7 @@ import sys
 from typing import NamedTuple
 
 from harness.agent import process
+from harness.agent.crash import Crash, CrashPage
 from harness.agent.env import SYSTEM, env_path
 from harness.agent.refusal import Refusal
 
@@ -21,6 +22,8 @@ MAX_MESSAGE = 64 << 10
 _TAIL = 8 << 10
 _READS = 32
 """Reads of 64 KiB at a time: more than a pipe holds, and an end for who writes without end."""
+_END_S = 2.0
+"""From the end of a process's socket to the end of the process."""
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 RUNTIME_SETTINGS = {
     "OMP_NUM_THREADS": "1",
@@ -81,15 +84,16 @@ class Zygote:
         self.is_lost = False
         if key.env != SYSTEM and not os.path.isdir(env_path(root, key.env)):
             raise Refusal("missing", f"environment {key.env[:20]} is not installed")
+        self._crashes = CrashPage()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         read_end, write_end = os.pipe()
         try:
             self._process = subprocess.Popen(
-                _command(root, key, theirs.fileno()),
+                _command(root, key, theirs.fileno(), self._crashes.fd),
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
-                pass_fds=(theirs.fileno(), lease_fd),
+                pass_fds=[fd for fd in (theirs.fileno(), lease_fd, self._crashes.fd) if fd >= 0],
                 env=_environment(deterministic=key.deterministic),
                 cwd=root,
                 start_new_session=True,
@@ -110,6 +114,7 @@ class Zygote:
 
     def send(self, message: bytes, fds: list[int]) -> None:
         """Hand over a session request with the write ends of its log and its result."""
+        self._crashes.clear()
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds))
         self.control.sendmsg([message], [rights])
 
@@ -131,6 +136,18 @@ class Zygote:
                 self.is_lost = True
                 return found
 
+    def read_crash(self, pid: int = 0) -> Crash | None:
+        """Return what a session, or the zygote itself, told of its fatal signal."""
+        return self._crashes.read(pid or self._process.pid)
+
+    def read_end(self) -> int:
+        """Return the wait status of a zygote that is gone; 0 when it has only closed its socket."""
+        try:
+            code = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return 0
+        return -code if code < 0 else code << 8
+
     def kill(self) -> None:
         """Kill it and wait for its end; its sessions die with it."""
         self.is_lost = True
@@ -139,6 +156,7 @@ class Zygote:
         self.log.drain()
         self.log.close()
         self.control.close()
+        self._crashes.close()
 
 
 def encode_request(request: dict[str, object]) -> bytes:
@@ -153,10 +171,10 @@ def encode_request(request: dict[str, object]) -> bytes:
     return message
 
 
-def _command(root: str, key: ZygoteKey, fd: int) -> list[str]:
+def _command(root: str, key: ZygoteKey, fd: int, crash_fd: int) -> list[str]:
     # -S: nothing of the board's site-packages beside an environment of ours. -B: no writes into the board's own.
     flags = ["-s", "-B"] if key.env == SYSTEM else ["-s", "-S"]
-    return [sys.executable, *flags, sys.argv[0], "zygote", root, key.env, key.runtime, str(fd)]
+    return [sys.executable, *flags, sys.argv[0], "zygote", root, key.env, key.runtime, str(fd), str(crash_fd)]
 
 
 def _environment(*, deterministic: bool) -> dict[str, str]:

@@ -13,6 +13,7 @@ import signal
 import time
 
 from harness.agent import process
+from harness.agent.crash import Crash
 from harness.agent.frame import MAX_HEADER, MAX_PAYLOAD, Frame, FrameBuffer, FrameError
 from harness.agent.message import SessionReply, SessionRequest
 from harness.agent.refusal import Refusal
@@ -199,9 +200,17 @@ class Watch:
             return {"code": "timeout", "message": f"still {stage} after {self.request.deadline_s:g} s{tail}"}
         if self._killed_for:
             return {"code": "crash", "message": f"{self._killed_for}, while {stage}{tail}"}
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom():
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            return self._explain_kill(stage, tail)
+        crash = self.zygote.read_crash(self._pid)
+        return explain_crash(crash, status, f"while {stage}{tail}")
+
+    def _explain_kill(self, stage: str, tail: str) -> dict[str, str]:
+        """Tell the kernel's kill for lack of memory from one that nobody can explain, which is not the model's."""
+        if self._was_oom():
             return {"code": "memory", "message": f"killed by the kernel for lack of memory while {stage}{tail}"}
-        return {"code": "crash", "message": f"{process.describe_status(status)} while {stage}{tail}"}
+        words = f"killed (signal 9) while {stage}, not by the agent and not for lack of memory that the kernel counted"
+        return {"code": "killed", "message": words + tail}
 
     def _was_oom(self) -> bool:
         return process.count_oom_kills() > self._oom_kills >= 0
@@ -215,16 +224,30 @@ class Watch:
             self._result_fd = -1
 
 
+def explain_crash(crash: Crash | None, status: int, when: str) -> dict[str, str]:
+    """Return the error object of a process that died, with what it told of its fatal signal if that ended it."""
+    if crash is None or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != crash.number:
+        return {"code": "crash", "message": f"{process.describe_status(status)} {when}"}
+    place = f" in {crash.where}" if crash.where else ""
+    return {"code": crash.code, "message": f"{process.describe_status(status)}{place} {when}", **crash.to_wire()}
+
+
 def explain_start(zygote: Zygote, failed: str) -> Refusal:
-    """Say why a zygote did not start or ended: the environment's fault, never a model's."""
-    try:
-        reason = json.loads(failed)["message"]
-    except (ValueError, KeyError, TypeError):
-        reason = "its process ended"
+    """Say why a zygote did not start or ended: the environment's fault, never a model's.
+
+    The code is `runtime`, or `illegal_instruction` when the runtime does not run on this processor.
+    """
     last = " / ".join(zygote.log.text().strip().splitlines()[-3:])
-    return Refusal(
-        "runtime", f"{zygote.key.runtime} cannot be used: {reason}" + (f"; it wrote: {last}" if last else "")
-    )
+    tail = f"; it wrote: {last}" if last else ""
+    try:
+        return Refusal("runtime", f"{zygote.key.runtime} cannot be used: {json.loads(failed)['message']}{tail}")
+    except (ValueError, KeyError, TypeError):
+        status = zygote.read_end()
+    when = f"while {'serving' if zygote.is_ready else 'being imported'}{tail}"
+    error = explain_crash(zygote.read_crash(), status, when)
+    code = "runtime" if zygote.is_ready or error["code"] == "crash" else error["code"]
+    extra = {name: text for name, text in error.items() if name not in {"code", "message"}}
+    return Refusal(code, f"{zygote.key.runtime} cannot be used: {error['message']}", **extra)
 
 
 def _to_wire(reply: SessionReply) -> dict[str, object]:

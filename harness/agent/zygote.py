@@ -14,6 +14,7 @@ import sys
 from typing import NoReturn
 
 from harness.agent import process
+from harness.agent.crash import tell_crashes
 from harness.agent.env import SYSTEM, env_path
 from harness.agent.meters.memory import remember_resident
 from harness.agent.runtimes import Runtime, load_runtime
@@ -23,14 +24,16 @@ _REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
 
 
-def serve(root: str, env: str, runtime: str, fd: int) -> None:
+def serve(root: str, env: str, runtime: str, fd: int, crash_fd: int) -> None:
     """Load the runtime, then fork a child per request until the agent closes the socket `fd`.
 
+    A crash of it or of a session is told in the memory `crash_fd` (`harness.agent.crash`), unless that is -1.
     Messages to the agent: `ready {json}` or `failed {json}`, then for each session `pid N` and `exit STATUS`.
     """
     control = socket.socket(fileno=fd)
     os.set_inheritable(fd, False)
     process.adopt_orphans()
+    tell_crashes(crash_fd)
     try:
         adapter = _load(root, env, runtime)
         described = dict(adapter.describe(), python=".".join(map(str, sys.version_info[:3])))

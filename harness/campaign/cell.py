@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.agent.message import MeterRequest, SessionReply, SessionRequest
-from harness.campaign.incident import SENSOR, flaky_incident, incident_of, reference_incident, session_incident
+from harness.campaign.incident import (
+    SENSOR,
+    flaky_incident,
+    flaky_runtime_incident,
+    incident_of,
+    reference_incident,
+    session_incident,
+)
 from harness.campaign.plan import CellFiles
 from harness.campaign.session import (
     ENERGY_IDLE_S,
@@ -28,7 +35,7 @@ from harness.campaign.session import (
     next_again,
     sessions_of,
 )
-from harness.errors import FleetgateError, InfraError, RunCancelled
+from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
 from harness.spec.model import Device, Tier
@@ -36,7 +43,7 @@ from harness.spec.model import Device, Tier
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.farm.boards import OpenBoard, SessionSeen
+    from harness.farm.boards import OpenBoard, RuntimeEnvironment, SessionSeen
 
 Arrays = Mapping[str, "np.ndarray"]
 References = Callable[[], Arrays]
@@ -141,7 +148,9 @@ class _Measuring:
 
     def _measure_sessions(self) -> None:
         planned, files = self._work.planned, self._work.files
-        runtime = self._board.ensure_runtime(planned.runtime, planned.build)
+        runtime = self._ensure_runtime()
+        if runtime is None:
+            return
         models = {Role.CANDIDATE: self._deploy(files.model, planned.model.sha256)}
         if files.baseline and planned.baseline:
             models[Role.BASELINE] = self._deploy(files.baseline, planned.baseline.sha256)
@@ -152,6 +161,21 @@ class _Measuring:
             if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
                 request = self._request(session, env=runtime.id, model=models[session.role], data=data)
                 self._measure_session(session, request)
+
+    def _ensure_runtime(self) -> RuntimeEnvironment | None:
+        """Bring the runtime; one that twice needs what the board's processor lacks fails the cell, never the board."""
+        planned = self._work.planned
+        try:
+            return self._board.ensure_runtime(planned.runtime, planned.build)
+        except ArtifactError as error:
+            first = error
+        try:
+            runtime = self._board.ensure_runtime(planned.runtime, planned.build)
+        except ArtifactError as error:
+            self._incidents.append(incident_of(error))
+            return None
+        self._incidents.append(flaky_runtime_incident(first))
+        return runtime
 
     def _queue(self) -> Iterator[PlannedSession]:
         """Give the planned sessions, then pairs in place of those that the board's condition spoilt."""

@@ -17,9 +17,11 @@ UNUSABLE = "reference"
 NOT_THE_MODELS = {
     SENSOR: (Outcome.DEVICE, Attribution.DEVICE),
     "input": (Outcome.INCONCLUSIVE, Attribution.USER),
+    "killed": (Outcome.INCONCLUSIVE, Attribution.UNKNOWN),
     "integrity": (Outcome.INFRA, Attribution.INFRA),
 }
-"""Codes of a failed session that say nothing of the model: a missing meter, data that does not fit, damaged files."""
+"""Codes of a failed session that say nothing of the model: a missing meter, data that does not fit, damaged files,
+a kill that came from outside (reliability: SIGKILL without a counted lack of memory is nobody's verdict)."""
 
 
 def incident_of(error: BaseException) -> Incident:
@@ -57,6 +59,11 @@ def session_incident(role: Role, reply: SessionReply) -> Incident:
 def flaky_incident(role: Role, reply: SessionReply) -> Incident:
     """Say that a session failed and the same session then worked: neither a pass nor a failure."""
     return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "flaky", _words(role, reply, "once of two times"), role)
+
+
+def flaky_runtime_incident(error: ArtifactError) -> Incident:
+    """Say that a runtime could not be loaded and then could: neither a pass nor a failure."""
+    return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "flaky", f"failed once of two times: {error}")
 
 
 def reference_incident(error: FleetgateError) -> Incident:

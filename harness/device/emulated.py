@@ -24,6 +24,7 @@ from harness.device.runtime import RuntimeEnv, resolve
 from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
 from harness.emulator.cache import locked, published
 from harness.emulator.machine.qemu import qemu_version
+from harness.errors import ArtifactError
 from harness.records.run import Facts
 from harness.spec.model import Device, Emulation
 from harness.transport.endpoint import Endpoint
@@ -92,7 +93,9 @@ class EmulatedBoards:
             # What a run will read again is read once more into the page cache, and nothing else.
             with self._visited(machine) as device:
                 for family, build in sorted(builds):
-                    device.ensure_runtime(family, build)
+                    # A runtime that does not run on this CPU fails the cells that use it, when they are measured.
+                    with contextlib.suppress(ArtifactError):
+                        device.ensure_runtime(family, build)
 
         if key:
             self._snapshots.prepared(self._emulation, key, install)

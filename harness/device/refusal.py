@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import DeviceError, FleetgateError, InfraError, LeaseBusy
+from harness.device.crash import ILLEGAL
+from harness.errors import ArtifactError, DeviceError, FleetgateError, InfraError, LeaseBusy
 from harness.transport.protocol import printable
 
 MESSAGE_CHARS = 2000
@@ -31,6 +32,9 @@ def refusal(where: str, op: str, error: Mapping[str, Any]) -> FleetgateError:
         return LeaseBusy(f"{where}: {message}", code="busy")
     if code in _DEVICE:
         return DeviceError(f"{where} {_DEVICE[code]}: {message}", code=code)
+    if code == ILLEGAL:
+        details = {name: _words(error.get(name), MESSAGE_CHARS) for name in ("code", "message", "instruction", "where")}
+        return ArtifactError(f"{where}: {message}", code=code, details=details)
     return InfraError(f"{where}: the agent refused {op!r} ({code}): {message}", code=code)
 
 

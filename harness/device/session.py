@@ -12,12 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from harness.agent.message import SessionRequest
 from harness.device.cancel import Cancellation
 from harness.device.client import AgentClient
 from harness.device.condition import compare
 from harness.device.connection import Reach
+from harness.device.crash import name_instruction
 from harness.device.deploy import deploy
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.facts import REQUEST, parse_facts
@@ -27,7 +29,7 @@ from harness.device.reply import Installed, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
 from harness.device.turn import CONTROLLER, turn
-from harness.errors import FleetgateError, InfraError
+from harness.errors import ArtifactError, FleetgateError, InfraError
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
 
@@ -103,6 +105,7 @@ class OpenDevice:
             build: a requirement, `system` for what the board has installed, or empty for the family's default.
 
         Raises:
+            ArtifactError: the runtime needs an instruction that the board's processor does not have.
             InfraError: no wheel fits the board, or the runtime cannot be loaded there.
             DeviceError: the board's disk is full or read-only.
         """
@@ -110,7 +113,7 @@ class OpenDevice:
             env = self.install_runtime(family, build)
             fields = {"env": env.id, "runtime": family, "deterministic": self._is_deterministic}
             with turn(self.spec, timed=False, cancel=self._cancel):
-                self._client.request("warm", fields, deadline_s=WARM_S)
+                self._warm(env, fields)
             self._envs[family, build] = env
         return self._envs[family, build]
 
@@ -145,6 +148,8 @@ class OpenDevice:
                 quiet=asked.deterministic,
             )
         result = open_envelope(reply.header, reply.payload, asked, where=self._where)
+        if result.reply.error is not None:
+            result.reply.error["message"] = name_instruction(result.reply.error, self.facts)
         if before is not None:
             flags = compare(before, self._read_facts(), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
@@ -163,6 +168,15 @@ class OpenDevice:
             deterministic=self._is_deterministic,
             deadline_s=deadline_s,
         )
+
+    def _warm(self, env: RuntimeEnv, fields: dict[str, Any]) -> None:
+        try:
+            self._client.request("warm", fields, deadline_s=WARM_S)
+        except ArtifactError as error:
+            message = name_instruction(error.details, self.facts)
+            raise ArtifactError(
+                f"{env.requirement} does not run on this CPU: {message}", code=error.code, details=error.details
+            ) from error
 
     def _read_facts(self) -> Facts:
         return parse_facts(self._client.request("facts", REQUEST, deadline_s=90.0, silence_s=60.0).header)

@@ -50,7 +50,7 @@ class OpenBoard(Protocol):
         """Bring a file to the board; return its sha256."""
 
     def ensure_runtime(self, family: str, build: str) -> RuntimeEnvironment:
-        """Bring a runtime to the board."""
+        """Bring a runtime to the board; ArtifactError when it does not run on the board's processor."""
 
     def measure(self, request: SessionRequest) -> SessionSeen:
         """Run one session."""

@@ -42,6 +42,7 @@ _MODEL_FAILURES = {
     "load": "the artifact does not load",
     "memory": "the artifact ran out of memory",
     "timeout": "the artifact did not finish in time",
+    "illegal_instruction": "the artifact executed an instruction that this CPU refuses",
     "fallback": "the runtime did not use the provider that was asked for",
 }
 

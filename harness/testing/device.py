@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.agent.message import SessionReply, SessionRequest
-from harness.errors import DeviceError, FleetgateError, InfraError, LeaseBusy, LinkLost, SecurityError
+from harness.errors import ArtifactError, DeviceError, FleetgateError, InfraError, LeaseBusy, LinkLost, SecurityError
 from harness.records.cell import Incident
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
@@ -49,7 +49,7 @@ class FakeModel:
     wrong: int = 0
     """So many samples, from the first, get a wrong class."""
     error: str = ""
-    """A code of `SessionReply.error`: load, crash, memory, timeout, input."""
+    """A code of `SessionReply.error`: load, crash, memory, timeout, killed, illegal_instruction, input."""
     errors: int = 1_000_000
     """So many sessions fail; later ones work."""
     seed: int = 0
@@ -64,6 +64,8 @@ class BoardScript:
     """A key of `FAULTS`: the board cannot be opened."""
     fault: str = ""
     """A key of `FAULTS`, raised by the session number `after` and all later ones."""
+    unfit: int = 0
+    """So many times the runtime needs an instruction that this board does not have."""
     after: int = 0
     session_s: float = 0.0
     """How long a session takes."""
@@ -110,6 +112,7 @@ class FakeBoard:
         self._cancel = cancel
         self._files: dict[str, Path] = {}
         self._sessions = 0
+        self._refused = 0
         self._failed: dict[str, int] = {}
 
     @property
@@ -127,6 +130,9 @@ class FakeBoard:
 
     def ensure_runtime(self, family: str, build: str) -> FakeRuntime:
         """Name the environment of a runtime."""
+        self._refused += 1
+        if self._refused <= self._script.unfit:
+            raise ArtifactError(f"{build} does not run on this CPU: sdot", code="illegal_instruction")
         return FakeRuntime(hashlib.sha256(f"{family} {build}".encode()).hexdigest())
 
     def measure(self, request: SessionRequest) -> FakeSeen:

@@ -288,9 +288,9 @@ def test_sessions_start_alike(agent: LocalAgent) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [
-        ("load segv", "crash", "signal 11 (SIGSEGV) while loading"),
-        ("run segv", "crash", "signal 11 (SIGSEGV) while running"),
-        ("run kill", "crash", "signal 9 (SIGKILL) while running"),
+        ("load segv", "crash", "signal 11 (SIGSEGV) in libc.so.6+0x"),
+        ("run segv", "crash", "(SIGSEGV) in libc.so.6+0x"),
+        ("run kill", "killed", "not for lack of memory"),
         ("run exit", "crash", "exit status 3 without a result while running"),
         ("load raise", "load", "no such operator: Frobnicate"),
         ("run raise", "run", "no such operator: Frobnicate"),

@@ -12,7 +12,7 @@ import fcntl
 import os
 import struct
 
-from harness.agent.process import libc
+from harness.agent.process import libc, read_architecture
 
 _SYSCALL = {"x86_64": 298, "aarch64": 241, "armv7l": 364, "armv6l": 364, "armv8l": 364}
 _ATTR_SIZE = 128
@@ -30,7 +30,7 @@ class InstructionCounter:
     """One counter of this process and the threads that it starts from now on (`threads`)."""
 
     def __init__(self, *, threads: bool = False) -> None:
-        number = _SYSCALL.get(_architecture())
+        number = _SYSCALL.get(read_architecture())
         if number is None:
             raise NoCounter("ENOSYS")
         attr = bytearray(_ATTR_SIZE)
@@ -57,11 +57,3 @@ class InstructionCounter:
     def close(self) -> None:
         """Give the counter back."""
         os.close(self._fd)
-
-
-def _architecture() -> str:
-    machine = os.uname().machine
-    # A 32-bit Python on a 64-bit kernel speaks the 32-bit numbers.
-    if struct.calcsize("P") == 4:
-        return {"aarch64": "armv8l"}.get(machine, machine if machine.startswith("arm") else "")
-    return machine

@@ -75,6 +75,8 @@ def test_every_session_is_recorded_with_its_arrays_and_what_ran(work: Callable[.
     [
         ("load", Outcome.FAIL, Attribution.MODEL),
         ("crash", Outcome.FAIL, Attribution.MODEL),
+        ("illegal_instruction", Outcome.FAIL, Attribution.MODEL),
+        ("killed", Outcome.INCONCLUSIVE, Attribution.UNKNOWN),
         ("input", Outcome.INCONCLUSIVE, Attribution.USER),
     ],
 )
@@ -99,6 +101,20 @@ def test_a_failure_that_does_not_repeat_is_flaky_and_never_laundered(work: Calla
         (Outcome.INCONCLUSIVE, "flaky")
     ]
     assert len(evidence.record.sessions) == 16
+
+
+@pytest.mark.parametrize(("unfit", "outcome"), [(2, Outcome.FAIL), (1, Outcome.INCONCLUSIVE)])
+def test_a_runtime_that_does_not_run_there_fails_the_cell_and_not_the_board(
+    work: Callable[..., CellWork], unfit: int, outcome: Outcome
+) -> None:
+    """Twice an illegal instruction is the artifact's failure; once is flaky; other cells of the board go on."""
+    evidence = _measure(work(), BoardScript(unfit=unfit))
+
+    (incident,) = evidence.record.incidents
+    assert incident.outcome is outcome
+    assert "does not run on this CPU: sdot" in incident.message
+    assert bool(evidence.record.sessions) is (unfit == 1)
+    assert evidence.fatal is None
 
 
 def test_a_broken_baseline_takes_the_comparison_only(work: Callable[..., CellWork]) -> None:
