@@ -9,26 +9,28 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.agent.message import MeterRequest, SessionReply, SessionRequest
+from harness.agent.message import SessionReply, SessionRequest
+from harness.campaign import attribution
+from harness.campaign.arm import Arm
 from harness.campaign.incident import (
+    CONFORMANCE,
     SENSOR,
+    board_reference_incident,
+    controller_incident,
     flaky_incident,
     flaky_runtime_incident,
     incident_of,
-    reference_incident,
     session_incident,
 )
 from harness.campaign.plan import CellFiles
+from harness.campaign.reference import Arrays, Computed, Controller, read_labels
 from harness.campaign.session import (
-    ENERGY_IDLE_S,
-    ENERGY_WINDOW_S,
-    MEMORY_REPEAT,
     PlannedSession,
     Wanted,
     counts_work,
@@ -36,23 +38,22 @@ from harness.campaign.session import (
     sessions_of,
 )
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
-from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
+from harness.records.cell import ArrayRef, CellRecord, Incident, Role, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
-from harness.spec.model import Device, Tier
+from harness.spec.model import Device
+from harness.stats import Evidence
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.farm.boards import OpenBoard, RuntimeEnvironment, SessionSeen
 
-Arrays = Mapping[str, "np.ndarray"]
-References = Callable[[], Arrays]
-"""Gives the reference's outputs by name (`output_0` …), waiting for them; raises FleetgateError when it cannot."""
-
 PAUSE_S = 2.0
 """Before a spoilt pair is measured again: what spoilt it (heat, other work) may pass."""
 INSTALL_S = 3600.0
 """Longest time to bring files and runtimes to a board."""
+NO_WHEEL = "wheel"
+"""Code of the error that says: no build of this runtime fits the board. The board itself is sound."""
 EMULATED_SLOWER = 4.0
 """How much slower than ours the clock of an emulated board may go."""
 
@@ -77,7 +78,7 @@ class CellWork:
         The clock of an emulated board may be slower than ours. Single sessions that hang are noticed much earlier.
         """
         slower = EMULATED_SLOWER if self.device.emulation is not None else 1.0
-        return len(self.sessions()) * self.planned.workload.deadline_s * 2 * slower + INSTALL_S
+        return (len(self.sessions()) + 1) * self.planned.workload.deadline_s * 2 * slower + INSTALL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +92,24 @@ class CellEvidence:
 
     def because_of(self, cause: FleetgateError) -> CellEvidence:
         """Name the true cause where the fatal error only came of it: a cancelled run, a deadline that cut the link."""
-        incidents = (*self.record.incidents[:-1], incident_of(cause))
+        last = replace(incident_of(cause), role=self.record.incidents[-1].role)
+        incidents = (*self.record.incidents[:-1], last)
         return replace(self, record=replace(self.record, incidents=incidents), fatal=cause)
 
 
-def measure(board: OpenBoard, work: CellWork, references: References | None, cancel: threading.Event) -> CellEvidence:
+def measure(board: OpenBoard, work: CellWork, controller: Controller, cancel: threading.Event) -> CellEvidence:
     """Measure one cell on an open board.
 
     Args:
         board: connected and leased; used by this thread alone.
         work: what to measure.
-        references: the reference's outputs, or None when no limit needs them.
+        controller: what this machine computes for the cell.
         cancel: set when the run is stopped.
 
     Returns:
         The evidence, complete or with incidents that say why not; never raises for what a board or a model does.
     """
-    return _Measuring(board, work, cancel).run(references)
+    return _Measuring(board, work, cancel).run(controller)
 
 
 class _Measuring:
@@ -117,17 +119,19 @@ class _Measuring:
         self._board = board
         self._work = work
         self._cancel = cancel
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
         self._sessions: list[SessionRecord] = []
         self._arrays: dict[str, np.ndarray] = {}
         self._references: dict[str, ArrayRef] = {}
+        self._builds: dict[str, str] = {}
+        self._arms: dict[Role, Arm] = {}
+        self._data = ""
         self._incidents: list[Incident] = []
         self._failed: set[Role] = set()
-        self._env = ""
         self._blind = False
         """Whether the power meter is missing, which ends energy sessions only."""
 
-    def run(self, references: References | None) -> CellEvidence:
-        started, clock = datetime.now(UTC), time.monotonic()
+    def run(self, controller: Controller) -> CellEvidence:
         fatal: FleetgateError | None = None
         try:
             self._measure_sessions()
@@ -135,32 +139,44 @@ class _Measuring:
             fatal = error
             self._incidents.append(incident_of(error))
         if self._sessions and not self._cancel.is_set():
-            self._keep_references(references)
-        record = CellRecord(
+            self._keep_references(controller)
+            fatal = fatal or self._explain_loss(controller)
+        return CellEvidence(self._record(), self._arrays, fatal)
+
+    def _record(self) -> CellRecord:
+        return CellRecord(
             key=self._work.planned.key,
             sessions=tuple(self._sessions),
             incidents=tuple(self._incidents),
             reference_arrays=self._references,
-            started_at=started.isoformat(timespec="seconds"),
-            duration_s=round(time.monotonic() - clock, 3),
+            started_at=self._started.isoformat(timespec="seconds"),
+            duration_s=round(time.monotonic() - self._clock, 3),
+            controller_builds=self._builds,
         )
-        return CellEvidence(record, self._arrays, fatal)
 
     def _measure_sessions(self) -> None:
         planned, files = self._work.planned, self._work.files
         runtime = self._ensure_runtime()
         if runtime is None:
             return
-        models = {Role.CANDIDATE: self._deploy(files.model, planned.model.sha256)}
+        candidate = Arm(
+            self._deploy(files.model, planned.model.sha256),
+            files.model.suffix,
+            planned.runtime,
+            planned.build,
+            runtime.id,
+            planned.provider,
+        )
+        self._arms[Role.CANDIDATE] = candidate
         if files.baseline and planned.baseline:
-            models[Role.BASELINE] = self._deploy(files.baseline, planned.baseline.sha256)
-        data = self._deploy(files.data, planned.data.sha256)
+            model = self._deploy(files.baseline, planned.baseline.sha256)
+            self._arms[Role.BASELINE] = replace(candidate, model=model, suffix=files.baseline.suffix)
+        self._data = self._deploy(files.data, planned.data.sha256)
         for session in self._queue():
             if Role.CANDIDATE in self._failed:
                 return
             if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
-                request = self._request(session, env=runtime.id, model=models[session.role], data=data)
-                self._measure_session(session, request)
+                self._measure_session(session)
 
     def _ensure_runtime(self) -> RuntimeEnvironment | None:
         """Bring the runtime; one that twice needs what the board's processor lacks fails the cell, never the board."""
@@ -193,7 +209,10 @@ class _Measuring:
             raise InfraError(f"{path.name} was changed after it was planned", code="integrity")
         return digest
 
-    def _measure_session(self, session: PlannedSession, request: SessionRequest) -> None:
+    def _measure_session(self, session: PlannedSession) -> None:
+        arm, device = self._arms[session.role], self._work.device
+        request = arm.request(session, self._work.planned, device, data=self._data)
+        request = replace(request, count_work=counts_work(self._work.wanted, device))
         seen = self._ask(request)
         if seen.reply.error is not None:
             first = seen
@@ -219,80 +238,62 @@ class _Measuring:
             self._failed.add(role)
 
     def _keep(self, session: PlannedSession, seen: SessionSeen) -> None:
-        order, reply = len(self._sessions), seen.reply
-        planned = self._work.planned
-        self._sessions.append(
-            SessionRecord(
-                order=order,
-                role=session.role,
-                kind=session.kind,
-                model_sha256=reply.model_sha256,
-                runtime=RuntimeRecord(
-                    family=planned.runtime,
-                    build=planned.build,
-                    version=reply.runtime_version,
-                    provider=reply.provider,
-                    threads=reply.threads,
-                    env=self._env,
-                    python=reply.python,
-                    numpy=reply.numpy,
-                ),
-                cores=tuple(reply.cores),
-                scalars=dict(reply.scalars),
-                arrays={name: self._add(f"{order}/{name}", array) for name, array in seen.arrays.items()},
-                flags=tuple(reply.flags),
-                settings=dict(reply.settings),
-            )
-        )
+        order = len(self._sessions)
+        arrays = {name: self._add(f"{order}/{name}", array) for name, array in seen.arrays.items()}
+        self._sessions.append(self._arms[session.role].record(session, seen.reply, order, arrays))
 
     def _add(self, key: str, array: np.ndarray) -> ArrayRef:
         self._arrays[key] = array
         return ArrayRef(key, tuple(int(size) for size in array.shape), str(array.dtype))
 
-    def _keep_references(self, references: References | None) -> None:
-        """Copy labels and the reference's outputs beside the samples, so that a replay needs nothing else."""
-        from harness.campaign.reference import read_labels
-
+    def _keep_references(self, controller: Controller) -> None:
+        """Copy labels and what the controller computed beside the samples, so that a replay needs nothing else."""
         try:
             labels = read_labels(self._work.files.data)
-            outputs = references() if references is not None else {}
         except FleetgateError as error:
-            self._incidents.append(reference_incident(error))
+            self._incidents.append(controller_incident("reference", error))
             return
         if labels is not None:
             self._references["labels"] = self._add("labels", labels)
-        for name, array in outputs.items():
-            self._references[f"reference/{name}"] = self._add(f"reference/{name}", array)
+        if controller.reference is not None:
+            self._keep_computed("reference", controller.reference)
+        if controller.candidate is not None and self._work.wanted.conformance:
+            self._keep_computed(CONFORMANCE, controller.candidate)
 
-    def _request(self, session: PlannedSession, *, env: str, model: str, data: str) -> SessionRequest:
-        self._env = env
-        planned, device, workload = self._work.planned, self._work.device, self._work.planned.workload
-        files = self._work.files
-        path = files.baseline if session.role is Role.BASELINE and files.baseline else files.model
-        energy = session.kind is SessionKind.ENERGY
-        return SessionRequest(
-            nonce=secrets.token_hex(16),
-            kind=session.kind.value,
-            env=env,
-            runtime=planned.runtime,
-            model=model,
-            suffix=path.suffix,
-            data=data,
-            provider=planned.provider,
-            threads=planned.threads,
-            cores=list(device.cores),
-            warmup=workload.warmup,
-            repeat=min(workload.repeat, MEMORY_REPEAT) if session.kind is SessionKind.MEMORY else workload.repeat,
-            batch=workload.batch,
-            window_s=ENERGY_WINDOW_S if energy else 0.0,
-            idle_s=ENERGY_IDLE_S if energy else 0.0,
-            deadline_s=workload.deadline_s,
-            count_work=counts_work(self._work.wanted, device),
-            deterministic=device.tier is Tier.DETERMINISTIC,
-            meter=_meter(device) if energy else None,
-        )
+    def _keep_computed(self, name: str, computed: Computed) -> None:
+        try:
+            outputs = computed.outputs()
+        except FleetgateError as error:
+            self._incidents.append(controller_incident(name, error))
+            return
+        self._builds[name] = computed.build
+        for output, array in outputs.items():
+            self._references[f"{name}/{output}"] = self._add(f"{name}/{output}", array)
 
+    def _explain_loss(self, controller: Controller) -> FleetgateError | None:
+        """Run what splits a loss of accuracy; the error that lost the board meanwhile takes no evidence away."""
+        if controller.candidate is None or not attribution.wants_controller(self._evidence()):
+            return None
+        if not self._work.wanted.conformance:
+            self._keep_computed(CONFORMANCE, controller.candidate)
+        if not attribution.wants_board(self._evidence()):
+            return None
+        try:
+            self._measure_reference()
+        except FleetgateError as error:
+            self._incidents.append(board_reference_incident(error))
+            return None if isinstance(error, ArtifactError) or error.code == NO_WHEEL else error
+        return None
 
-def _meter(device: Device) -> MeterRequest | None:
-    power = device.power
-    return MeterRequest(power.kind, power.root, power.rail, power.rate_hz) if power else None
+    def _measure_reference(self) -> None:
+        planned, path = self._work.planned, self._work.files.reference
+        assert planned.reference is not None
+        assert path is not None
+        family, build = planned.reference_runtime, planned.reference_build
+        env = self._board.ensure_runtime(family, build).id
+        model = self._deploy(path, planned.reference.sha256)
+        self._arms[Role.REFERENCE] = Arm(model, path.suffix, family, build, env)
+        self._measure_session(PlannedSession(SessionKind.ACCURACY, Role.REFERENCE))
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self._work.planned, self._work.device, self._record(), self._arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from harness.agent.message import SessionReply
@@ -14,6 +15,8 @@ SENSOR = "sensor"
 """Code of a missing power meter, which takes energy figures away and no others."""
 UNUSABLE = "reference"
 """Code of the error that says: this reference does not run. It is the user's file; the controller is sound."""
+CONFORMANCE = "controller"
+"""Code of a candidate that the controller could not compute, which takes conformance away and nothing else."""
 NOT_THE_MODELS = {
     SENSOR: (Outcome.DEVICE, Attribution.DEVICE),
     "input": (Outcome.INCONCLUSIVE, Attribution.USER),
@@ -45,14 +48,14 @@ def incident_of(error: BaseException) -> Incident:
 def session_incident(role: Role, reply: SessionReply) -> Incident:
     """Blame a failure that a second fresh process confirmed.
 
-    A candidate that fails twice has failed; a baseline that does takes the comparison away and nothing else.
+    A candidate that fails twice has failed; another model that does takes the comparison away and nothing else.
     """
     code = _code(reply)
     message = _words(role, reply, "twice")
     if code in NOT_THE_MODELS:
         return Incident(*NOT_THE_MODELS[code], code, message, Role.CANDIDATE if code == SENSOR else role)
-    if role is Role.BASELINE:
-        return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "baseline", message, role)
+    if role is not Role.CANDIDATE:
+        return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, role.value, message, role)
     return Incident(Outcome.FAIL, Attribution.MODEL, code, message, role)
 
 
@@ -66,12 +69,27 @@ def flaky_runtime_incident(error: ArtifactError) -> Incident:
     return Incident(Outcome.INCONCLUSIVE, Attribution.UNKNOWN, "flaky", f"failed once of two times: {error}")
 
 
-def reference_incident(error: FleetgateError) -> Incident:
-    """Say that there is nothing to compare with."""
-    message = f"the reference could not be computed on the controller: {error}"
+def controller_incident(code: str, error: FleetgateError) -> Incident:
+    """Say that there is nothing to compare with.
+
+    Args:
+        code: what the controller was to compute: `reference`, or `controller` for the candidate itself.
+        error: why it could not.
+    """
+    what = "candidate" if code == CONFORMANCE else "reference"
+    message = f"the {what} could not be computed on the controller: {error}"
     if error.code == UNUSABLE:
-        return Incident(Outcome.INCONCLUSIVE, Attribution.USER, "reference", message)
-    return Incident(Outcome.INFRA, Attribution.INFRA, "reference", message)
+        blame = Attribution.UNKNOWN if code == CONFORMANCE else Attribution.USER
+        return Incident(Outcome.INCONCLUSIVE, blame, code, message)
+    return Incident(Outcome.INFRA, Attribution.INFRA, code, message)
+
+
+def board_reference_incident(error: FleetgateError) -> Incident:
+    """Say why the reference did not run on the board; a runtime that the board cannot load is no fault of a model."""
+    incident = replace(incident_of(error), role=Role.REFERENCE)
+    if isinstance(error, ArtifactError):
+        return replace(incident, outcome=Outcome.INCONCLUSIVE, attribution=Attribution.UNKNOWN)
+    return incident
 
 
 def _place(error: BaseException) -> str:

@@ -99,6 +99,7 @@ def plan_cell(
     folder = Path(suite.file).parent
     data = identify(Path(suite.workload.data), folder, artifact.origin)
     reference = Path(suite.reference) if suite.reference else None
+    family = suite.reference_runtime or (runtime_of(reference) if reference else "")
     cell = PlannedCell(
         key=f"{suite.name}::{artifact.name}[{device.name}]",
         suite=suite.name,
@@ -117,6 +118,8 @@ def plan_cell(
         data=data,
         baseline=identify(Path(artifact.baseline), folder, artifact.origin) if artifact.baseline else None,
         reference=identify(reference, folder, artifact.origin) if reference else None,
+        reference_runtime=family,
+        reference_build=requirement_of(family, device.runtimes.get(family, "")) if family else "",
         skip_reason=""
         if applies(artifact, device)
         else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only",
@@ -127,7 +130,7 @@ def plan_cell(
         data=Path(suite.workload.data),
         baseline=Path(artifact.baseline) if artifact.baseline else None,
         reference=reference,
-        reference_runtime=suite.reference_runtime or (runtime_of(reference) if reference else ""),
+        reference_runtime=family,
     )
     return cell, paths
 

@@ -1,4 +1,4 @@
-"""The reference: its outputs on the evaluation data, computed once on the controller and kept in the user's cache.
+"""What the controller computes itself: outputs of the reference, and of a candidate where its board is to be compared.
 
 Owns the cache `references/<hash of model, data and build>.npz`. One process at a time computes; the others wait for it
 and read.
@@ -13,7 +13,8 @@ import secrets
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,27 +24,77 @@ from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
 from harness.records.plan import PlannedCell
+from harness.spec.model import Workload
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.farm.boards import Boards, OpenBoard
 
+Arrays = Mapping[str, "np.ndarray"]
+
 CONTROLLER = "this machine"
 """Name of the lane that computes references; no board can have it, for its space."""
 
 
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """One model file on the evaluation data of a cell, in the default build of its runtime family."""
+
+    model: Path
+    sha256: str
+    family: str
+    data: Path
+    data_sha256: str
+    workload: Workload
+
+    @property
+    def build(self) -> str:
+        """The requirement that provides the runtime on the controller."""
+        return requirement_of(self.family, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What the controller computes: `outputs` waits for arrays `output_0` … or raises FleetgateError when it cannot."""
+
+    build: str
+    outputs: Callable[[], Arrays]
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """What a cell may ask of the controller: the reference (None: no limit needs it), and its own artifact."""
+
+    reference: Computed | None = None
+    candidate: Computed | None = None
+
+
+def of_reference(cell: PlannedCell, files: CellFiles) -> Computation:
+    """Describe the computation of a cell's reference, which it must have."""
+    assert cell.reference is not None
+    assert files.reference is not None
+    return _computation(cell, files, files.reference, cell.reference.sha256, files.reference_runtime)
+
+
+def of_candidate(cell: PlannedCell, files: CellFiles) -> Computation:
+    """Describe the computation of a cell's own artifact."""
+    return _computation(cell, files, files.model, cell.model.sha256, cell.runtime)
+
+
+def _computation(cell: PlannedCell, files: CellFiles, model: Path, sha256: str, family: str) -> Computation:
+    return Computation(model, sha256, family, files.data, cell.data.sha256, cell.workload)
+
+
 class ReferenceCache:
-    """Outputs of references by what they follow from."""
+    """Outputs by what they follow from."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def path(self, cell: PlannedCell, files: CellFiles) -> Path:
-        """Name the cache file of a cell's reference."""
-        assert cell.reference is not None
-        build = requirement_of(files.reference_runtime, "")
-        text = f"{cell.reference.sha256} {cell.data.sha256} {build} {cell.workload.batch}"
+    def path(self, computation: Computation) -> Path:
+        """Name the cache file of a computation."""
+        text = f"{computation.sha256} {computation.data_sha256} {computation.build} {computation.workload.batch}"
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}.npz"
 
     def read(self, path: Path) -> Mapping[str, np.ndarray] | None:
@@ -64,35 +115,41 @@ class ReferenceCache:
         write_whole(path, pack(outputs))
 
 
-def compute(board: OpenBoard, cell: PlannedCell, files: CellFiles) -> dict[str, np.ndarray]:
-    """Run the reference on the controller.
+def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]:
+    """Run a model on the controller.
 
     Returns:
         Arrays `output_0` …, float32, first axis = sample.
 
     Raises:
-        InfraError: the reference does not run; without it nothing can be said about the candidate.
+        InfraError: it does not run there.
     """
-    assert files.reference is not None
-    family = files.reference_runtime
-    runtime = board.ensure_runtime(family, requirement_of(family, ""))
+    runtime = board.ensure_runtime(computation.family, computation.build)
+    workload = computation.workload
     request = SessionRequest(
         nonce=secrets.token_hex(16),
         kind="accuracy",
         env=runtime.id,
-        runtime=family,
-        model=board.deploy(files.reference),
-        suffix=files.reference.suffix,
-        data=board.deploy(files.data),
-        batch=cell.workload.batch,
-        repeat=cell.workload.repeat,
-        deadline_s=cell.workload.deadline_s,
+        runtime=computation.family,
+        model=_deploy(board, computation.model, computation.sha256),
+        suffix=computation.model.suffix,
+        data=_deploy(board, computation.data, computation.data_sha256),
+        batch=workload.batch,
+        repeat=workload.repeat,
+        deadline_s=workload.deadline_s,
         count_work=False,
     )
     seen = board.measure(request)
     if seen.reply.error is not None:
-        raise InfraError(f"{files.reference.name}: {seen.reply.error.get('message', 'failed')}", code=UNUSABLE)
+        raise InfraError(f"{computation.model.name}: {seen.reply.error.get('message', 'failed')}", code=UNUSABLE)
     return {name: array for name, array in seen.arrays.items() if name.startswith("output_")}
+
+
+def _deploy(board: OpenBoard, path: Path, planned_sha256: str) -> str:
+    digest = board.deploy(path)
+    if digest != planned_sha256:
+        raise InfraError(f"{path.name} was changed after it was planned", code="integrity")
+    return digest
 
 
 def read_labels(data: Path) -> np.ndarray | None:

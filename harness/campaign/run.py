@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.campaign.cell import Arrays, CellEvidence, CellWork, References, measure
+from harness.campaign.cell import CellEvidence, CellWork, measure
 from harness.campaign.incident import UNUSABLE, incident_of
 from harness.campaign.plan import Campaign, CellFiles
-from harness.campaign.reference import CONTROLLER, ReferenceCache, compute, controller
+from harness.campaign.reference import (
+    CONTROLLER,
+    Arrays,
+    Computation,
+    Computed,
+    Controller,
+    ReferenceCache,
+    compute,
+    controller,
+    of_candidate,
+    of_reference,
+)
 from harness.campaign.session import Wanted, wanted_by_limits
 from harness.emulator.cache import cache_folder
 from harness.errors import FleetgateError, InfraError
@@ -93,10 +105,10 @@ class CampaignRun:
         """Queue a cell on its board."""
         engine = self._running()
         work = CellWork(cell, self._specs[cell.device], files, wanted)
-        references = self._reference(cell, files) if wanted.reference and files.reference else None
+        controller = self._controller(cell, files, wanted)
 
         def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
-            evidence = measure(board, work, references, cancel)
+            evidence = measure(board, work, controller, cancel)
             if evidence.arrays:
                 digest = self._keep(cell.key, evidence.arrays)
                 evidence = replace(evidence, record=replace(evidence.record, samples_sha256=digest))
@@ -134,8 +146,9 @@ class CampaignRun:
             self._engine.cancel()
 
     def close(self) -> None:
-        """Release every board."""
+        """Release every board; cells that are still measured may ask the controller, so it is released after them."""
         if self._engine is not None:
+            wait(self._cells.values())
             self._engine.close()
 
     def _open(self, name: str, spec: Device) -> None:
@@ -151,17 +164,30 @@ class CampaignRun:
             raise RuntimeError("the campaign was not started")
         return self._engine
 
-    def _reference(self, cell: PlannedCell, files: CellFiles) -> References:
-        """Start computing the reference unless it is known; the cell waits for it when its own sessions are done."""
-        path = self._cache.path(cell, files)
+    def _controller(self, cell: PlannedCell, files: CellFiles, wanted: Wanted) -> Controller:
+        """Start on the controller what the cell will surely want; its artifact otherwise only if a loss asks for it."""
+        of_artifact = of_candidate(cell, files)
+        candidate = self._begin(of_artifact) if wanted.conformance else partial(self._compute_now, of_artifact)
+        reference = None
+        if wanted.reference and files.reference:
+            of_the_reference = of_reference(cell, files)
+            reference = Computed(of_the_reference.build, self._begin(of_the_reference))
+        return Controller(reference, Computed(of_artifact.build, candidate))
+
+    def _compute_now(self, computation: Computation) -> Arrays:
+        return self._begin(computation)()
+
+    def _begin(self, computation: Computation) -> Callable[[], Arrays]:
+        """Start a computation unless it is known; the cell waits for it when its own sessions are done."""
+        path = self._cache.path(computation)
         with self._lock:
             if path.name not in self._references:
-                self._references[path.name] = self._compute(cell, files)
+                self._references[path.name] = self._compute(computation)
             future = self._references[path.name]
         return lambda: _outputs(future)
 
-    def _compute(self, cell: PlannedCell, files: CellFiles) -> Future[Arrays | InfraError]:
-        path = self._cache.path(cell, files)
+    def _compute(self, computation: Computation) -> Future[Arrays | InfraError]:
+        path = self._cache.path(computation)
         known = self._cache.read(path)
         if known is not None:
             future: Future[Arrays | InfraError] = Future()
@@ -180,13 +206,13 @@ class CampaignRun:
             outputs: Arrays | None = self._cache.read(path)
             if outputs is None:
                 try:
-                    outputs = compute(board, cell, files)
+                    outputs = compute(board, computation)
                 except InfraError as error:
-                    if error.code != UNUSABLE:
+                    if error.code not in {UNUSABLE, "integrity"}:
                         raise
-                    return JobResult(error)  # this reference does not run: no reason to lose the others
+                    return JobResult(error)  # this file does not run or was changed: no reason to lose the others
                 self._cache.write(path, outputs)
             return JobResult(outputs)
 
-        title = f"reference of {cell.suite}"
-        return engine.submit(CONTROLLER, Job(title, cell.workload.deadline_s + 900.0, run))
+        title = f"{computation.model.name} on the controller"
+        return engine.submit(CONTROLLER, Job(title, computation.workload.deadline_s + 900.0, run))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.records.cell import Role, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
-from harness.spec.model import Device, LimitKind, Tier
+from harness.spec.model import Device, LimitKind, Split, Tier
 from harness.stats.evidence import spoiling_flags
 
 MODELLED = "modelled"
@@ -34,6 +34,11 @@ class Wanted:
     paired: frozenset[str]
     reference: bool
 
+    @property
+    def conformance(self) -> bool:
+        """Whether the artifact is to be computed on the controller too."""
+        return any(metric.startswith("conformance.") for metric in self.metrics)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedSession:
@@ -48,7 +53,8 @@ def wanted_by_limits(cell: PlannedCell) -> Wanted:
     return Wanted(
         metrics=frozenset(limit.metric for limit in cell.limits),
         paired=frozenset(limit.metric for limit in cell.limits if limit.kind is LimitKind.REGRESS),
-        reference=any(limit.kind is LimitKind.DROP or METRICS[limit.metric].against_reference for limit in cell.limits),
+        reference=cell.workload.attribution == Split.ALWAYS
+        or any(limit.kind is LimitKind.DROP or METRICS[limit.metric].against_reference for limit in cell.limits),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.gate.answers import explain_split
 from harness.gate.decide import decide, margin
 from harness.gate.reason import explain_comparison, explain_figure
 from harness.gate.tier import forbidden
@@ -18,6 +19,7 @@ from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate, Verdict
 from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison, Evidence, Missing, estimate, loss, worsening
+from harness.stats.attribution import loss_split
 from harness.stats.evidence import contradiction
 
 SEVERITY = (
@@ -35,6 +37,7 @@ SEVERITY = (
 PARTIAL = {
     "sensor": ("power.", "energy.", "thermal."),
     "reference": ("accuracy.", "parity."),
+    "controller": ("conformance.",),
 }
 """Codes of incidents that take only some figures away: a missing instrument, a reference that could not be computed."""
 
@@ -98,7 +101,16 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
         lost = _lost_evidence(evidence, limit, only_partial=outcome is Outcome.PASS)
         if lost:
             return _standing_verdict(evidence.planned, limit, lost)
-    return _measured_verdict(evidence.planned, limit, found, outcome, distance)
+    verdict = _measured_verdict(evidence.planned, limit, found, outcome, distance)
+    return _with_cause(evidence, verdict)
+
+
+def _with_cause(evidence: Evidence, verdict: Verdict) -> Verdict:
+    """Add to a lost accuracy where the loss comes from, as far as it was measured."""
+    if verdict.kind != LimitKind.DROP or verdict.outcome is Outcome.PASS:
+        return verdict
+    split = loss_split(evidence, verdict.metric)
+    return verdict if split is None else replace(verdict, reason=f"{verdict.reason}; {explain_split(split)}")
 
 
 def worst_incident(incidents: Sequence[Incident]) -> Incident | None:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harness.errors import RecordError
+from harness.gate.answers import describe_answers
 from harness.gate.cell import Standing, judge_cell, lost_to, worst_incident
 from harness.gate.decision import decide_release
 from harness.records.cell import CellRecord
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.records.run import DeviceRecord, RunRecord
-from harness.records.verdict import Judgement, Verdict
+from harness.records.verdict import CellAnswers, Judgement, Verdict
 from harness.spec.model import Device
 from harness.stats import Evidence
 from harness.stats.evidence import AnyArray
@@ -45,6 +46,7 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
     devices = {device.name: device for device in run.plan.devices}
     met = {device.name: device for device in run.devices}
     verdicts: list[Verdict] = []
+    answers: list[CellAnswers] = []
     for planned in run.plan.cells:
         device = devices.get(planned.device)
         if device is None:
@@ -57,8 +59,10 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         standing = _standing(record, met.get(planned.device), cancelled=run.cancelled)
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
         verdicts.extend(judge_cell(planned, evidence, standing))
+        described = describe_answers(evidence) if evidence else None
+        answers.extend([described] if described else [])
     decision = decide_release(verdicts, run.plan)
-    return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision)
+    return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision, tuple(answers))
 
 
 def _join(run: RunRecord) -> dict[str, CellRecord]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.gate.decide import ends, is_exact
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
 from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison
-from harness.stats.interval import smallest_resolvable_loss
+from harness.stats.interval import PairedTable
+from harness.stats.proportion import samples_to_resolve
 from harness.units import Dimension, format
 
 
@@ -17,10 +20,10 @@ def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: f
     side = "above" if limit.kind is LimitKind.MAX else "below"
     figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension, apart=limit.value)}"
     if outcome is Outcome.PASS:
-        return f"{figure} meets the limit {limit.text}{_spare(estimate, margin)}"
+        return f"{figure} meets the limit {limit.text}{_spare(estimate, margin if limit.value else None)}"
     if outcome is Outcome.INCONCLUSIVE:
         return f"{figure}: {_undecided(limit, estimate)}"
-    return f"{figure} is {side} the limit {limit.text}{_excess(estimate, margin)}"
+    return f"{figure} is {side} the limit {limit.text}{_excess(estimate, margin if limit.value else None)}"
 
 
 def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:
@@ -77,10 +80,30 @@ def _undecided(limit: Limit, estimate: Estimate) -> str:
     worse = low if limit.kind is LimitKind.MIN else high
     if worse in {float("inf"), float("-inf")}:
         return f"not enough data to compare with the limit {limit.text} ({estimate.method})"
-    if limit.kind is LimitKind.DROP and limit.value < smallest_resolvable_loss(estimate.n):
-        finest = format(smallest_resolvable_loss(estimate.n), Dimension.POINTS)
-        return f"not enough data: {estimate.n} samples resolve {finest} at best, the limit is {limit.text}"
+    if limit.kind is LimitKind.DROP and "resolves_points" in estimate.components:
+        return _unresolved(limit, estimate)
     return f"within noise: the limit {limit.text} lies inside the interval"
+
+
+def _unresolved(limit: Limit, estimate: Estimate) -> str:
+    """Say what these samples could tell of a loss, and what it would take to tell it from the limit."""
+    told = estimate.components
+    table = PairedTable(int(told["lost"]), int(told["won"]), estimate.n)
+    finest = format(_rounded_up(told["resolves_points"]), Dimension.POINTS)
+    discordance = format((table.lost + table.won) / table.n, Dimension.RATIO, digits=2)
+    resolves = f"{table.n} samples of which {discordance} differ resolve {finest}"
+    if limit.value < told["resolves_points"]:
+        enough = samples_to_resolve(table, limit.value)
+        more = f" or bring >= {enough:,} samples" if enough else ""
+        return f"not enough data for the limit {limit.text}: {resolves}; ask for >= {finest}{more}"
+    enough = samples_to_resolve(table, limit.value - estimate.value)
+    more = f", about {enough:,} samples would tell them apart" if enough else ""
+    return f"within noise: the limit {limit.text} lies inside the interval; {resolves}, but the loss is near it{more}"
+
+
+def _rounded_up(points: float) -> float:
+    step = 10.0 ** (math.floor(math.log10(points)) - 1)
+    return math.ceil(points / step - 1e-9) * step
 
 
 def _spare(estimate: Estimate, margin: float | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, Limit, Tier
 
-_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.")
+_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.")
 _TIMED = ("latency.", "load.", "throughput")
 _SENSED = ("power.", "energy.", "thermal.")
 

@@ -13,6 +13,8 @@ class Role(StrEnum):
 
     CANDIDATE = "candidate"
     BASELINE = "baseline"
+    REFERENCE = "reference"
+    """The reference on the board, which only tells what the board costs it; elsewhere it runs on the controller."""
 
 
 class SessionKind(StrEnum):
@@ -91,7 +93,10 @@ class CellRecord:
     sessions: tuple[SessionRecord, ...] = ()
     incidents: tuple[Incident, ...] = ()
     reference_arrays: dict[str, ArrayRef] = field(default_factory=dict)
-    """The reference's outputs and the labels, copied beside the samples so that a replay needs nothing else."""
+    """What the controller computed, copied beside the samples so that a replay needs nothing else: `labels`, the
+    reference's outputs (`reference/output_0` …), and the candidate's where asked for (`controller/output_0` …)."""
+    controller_builds: dict[str, str] = field(default_factory=dict)
+    """Which runtime build computed them on the controller: `reference` and `candidate` -> `onnxruntime==1.32.0`."""
     started_at: str = ""
     duration_s: float = 0.0
     samples_sha256: str = ""

@@ -26,6 +26,8 @@ class RecordedFigure:
     high: float
     source: str
     """`file (run id)` of reports/baselines/."""
+    hits: str = ""
+    """Accuracy: which samples were right, so that the candidate's are paired with them (`stats.accuracy.pack_hits`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class PlannedCell:
     recorded: tuple[RecordedFigure, ...] = ()
     skip_reason: str = ""
     """Set when the plan says that this cell does not apply (decided before contact)."""
+    reference_runtime: str = ""
+    """Runtime family of the reference."""
+    reference_build: str = ""
+    """What provides that family on this device, should the reference be asked to run there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ SUFFIXES: Final = {
     "c": Dimension.TEMPERATURE,
     "ratio": Dimension.RATIO,
     "count": Dimension.COUNT,
+    "points": Dimension.POINTS,
 }
 """Last word of a raw figure's name -> what it measures."""
 
@@ -196,6 +197,8 @@ def margin_of(verdict: Verdict) -> str:
     if verdict.margin == 0:
         return "at the limit"
     text = format(abs(verdict.margin), Dimension.RATIO, digits=2)
+    if not is_relative(verdict.kind) and verdict.limit == 0:
+        text = format(abs(verdict.margin), dimension_of(verdict.metric, verdict.kind))
     if is_relative(verdict.kind):
         text = format(abs(verdict.margin) * (abs(verdict.limit or 0.0) or 1.0), Dimension.POINTS, digits=2)
     if verdict.margin > 0:

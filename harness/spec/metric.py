@@ -66,6 +66,12 @@ def _likeness(name: str, dimension: Dimension, description: str, *, low: float, 
     )  # fmt: skip
 
 
+def _conformance(name: str, dimension: Dimension, description: str) -> Metric:
+    return Metric(
+        name, dimension, description, True, "accuracy", (LimitKind.MAX,), moves_with_day=False, zero_is_possible=True
+    )
+
+
 def _distance(name: str, description: str) -> Metric:
     return Metric(
         name, Dimension.NUMBER, description, True, "accuracy", _WORSE_WHEN_MORE,
@@ -107,6 +113,16 @@ _ALL = (
     _likeness(
         "parity.top1_agreement", Dimension.RATIO, "Share of samples whose best class is the reference's.",
         low=0.0, high=1.0,
+    ),
+    _conformance(
+        "conformance.flips", Dimension.COUNT,
+        "Samples whose best class on the board is not the controller's for the same file, ties apart.",
+    ),
+    _conformance(
+        "conformance.max_abs", Dimension.NUMBER, "Largest absolute difference of the same file on board and controller."
+    ),
+    _conformance(
+        "conformance.max_ulp", Dimension.NUMBER, "The same in units of the last place of the sample's largest output."
     ),
 )  # fmt: skip
 

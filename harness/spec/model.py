@@ -31,6 +31,14 @@ class LimitKind(StrEnum):
     DROP = "drop"
 
 
+class Split(StrEnum):
+    """When a loss of accuracy is split into quantization, platform and interaction."""
+
+    ON_LOSS = "on-loss"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where something was written; `file` is as the user named it, lines and columns count from 1."""
@@ -164,6 +172,8 @@ class Workload:
     """Index of the model output that holds the class scores."""
     deadline_s: float = 300.0
     """Longest time that one session may take on a board."""
+    attribution: Split = Split.ON_LOSS
+    """When the artifact is run on the controller, and the reference on the board, to explain a loss of accuracy."""
 
 
 @dataclass(frozen=True, slots=True)

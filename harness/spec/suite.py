@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
 from harness.spec import validate, yaml
 from harness.spec.consistency import Consistency, runtime_of
-from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title
+from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title, one_of
 from harness.spec.limits import read_scopes
-from harness.spec.model import Artifact, LimitSet, Suite, Workload
+from harness.spec.model import Artifact, LimitSet, Split, Suite, Workload
 from harness.spec.tree import Document
+
+SPLITS = tuple(split.value for split in Split)
 
 
 class WorkloadForm(Form):
@@ -31,6 +33,11 @@ class WorkloadForm(Form):
     batch: int = Field(default=1, ge=1, le=65_536, description="Samples per call of the accuracy pass.", examples=[1])
     output: int = Field(default=0, ge=0, le=255, description="Index of the output with the class scores.", examples=[0])
     deadline: Seconds = Field(default=300.0, description="Longest time of one session on a board.", examples=["5 min"])
+    attribution: Annotated[str, one_of("word", SPLITS), WithJsonSchema({"enum": list(SPLITS)})] = Field(
+        default=Split.ON_LOSS.value,
+        description="When a loss of accuracy is split into quantization and platform: `on-loss`, `always` or `never`.",
+        examples=["always"],
+    )
 
 
 class ReferenceForm(Form):
@@ -141,6 +148,7 @@ def _suite(form: SuiteForm, document: Document, path: Path, gates: tuple[LimitSe
             batch=work.batch,
             output=work.output,
             deadline_s=work.deadline,
+            attribution=Split(work.attribution),
         ),
         artifacts=tuple(_artifact(name, entry, document, folder) for name, entry in form.artifacts.items()),
         gates=gates,

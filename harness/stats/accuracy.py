@@ -5,6 +5,8 @@ Ties go to the class with the lower index, as `argmax` does. Knows outputs and l
 
 from __future__ import annotations
 
+import base64
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +17,7 @@ from harness.records.outcome import Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.stats.evidence import AnyArray, Evidence, Missing, implausible
 from harness.stats.interval import PairedTable, paired_loss_interval, wilson_interval
+from harness.stats.proportion import mcnemar_p, relative_loss_interval, resolvable_loss
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
@@ -52,6 +55,17 @@ def reference_output(evidence: Evidence, index: int) -> AnyArray | Missing:
     return found
 
 
+def controller_output(evidence: Evidence, index: int) -> AnyArray | Missing:
+    """Return one output of the candidate as the controller computed it, finite, or why there is none."""
+    found = evidence.controller(f"output_{index}")
+    if found is None or found.ndim == 0 or found.size == 0:
+        return Missing(f"the controller did not compute output_{index} of the candidate")
+    if not np.isfinite(found).all():
+        reason = f"output_{index} of the candidate is not finite on the controller"
+        return Missing(reason, Outcome.INCONCLUSIVE, Attribution.MODEL)
+    return found
+
+
 def top_hits(scores: AnyArray, labels: AnyArray, depth: int) -> BoolArray:
     """Tell for each sample whether its label is among the `depth` highest scores.
 
@@ -84,6 +98,25 @@ def reference_hits(evidence: Evidence, metric: str) -> BoolArray | Missing:
     return _hits(evidence, reference_output(evidence, evidence.planned.workload.output), metric)
 
 
+def controller_hits(evidence: Evidence, metric: str) -> BoolArray | Missing:
+    """Tell which samples the candidate answered right on the controller."""
+    return _hits(evidence, controller_output(evidence, evidence.planned.workload.output), metric)
+
+
+def pack_hits(right: BoolArray) -> str:
+    """Write which samples were answered right, one bit each, in base64: for a committed baseline."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+
+
+def unpack_hits(text: str, samples: int) -> BoolArray | None:
+    """Read what `pack_hits` wrote; None when it is not about so many samples."""
+    try:
+        packed = np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
+    except ValueError:
+        return None
+    return np.unpackbits(packed, count=samples).astype(np.bool_) if packed.size == -(-samples // 8) else None
+
+
 def rate_estimate(right: BoolArray) -> Estimate:
     """Estimate an accuracy from the samples of one arm."""
     count, n = int(right.sum()), int(right.size)
@@ -95,8 +128,35 @@ def loss_estimate(table: PairedTable) -> Estimate:
     """Estimate the drop of accuracy on the same samples; positive is worse."""
     bounds = paired_loss_interval(table)
     method = f"paired score interval (Tango) over {table.n} samples, {table.lost} lost and {table.won} won"
-    counts = {"lost": float(table.lost), "won": float(table.won)}
-    return Estimate(table.loss, bounds.low, bounds.high, table.n, method, components=counts)
+    return Estimate(table.loss, bounds.low, bounds.high, table.n, method, components=_told(table))
+
+
+def relative_loss_estimate(table: PairedTable, right: int) -> Estimate:
+    """Estimate how much worse than another arm a candidate is, other / candidate - 1, on the same samples.
+
+    Args:
+        table: `lost` other right and candidate wrong, `won` the reverse.
+        right: samples that the other arm answers right, above 0. A candidate without a right answer counts as if it had
+            half of one, because a record has no infinity.
+    """
+    bounds = relative_loss_interval(table, right)
+    method = (
+        f"paired score interval of a ratio (Nam and Blackwelder) over {table.n} samples, {table.lost} lost and "
+        f"{table.won} won"
+    )
+    value = right / max(right - table.lost + table.won, 0.5) - 1.0
+    high = bounds.high if math.isfinite(bounds.high) else None
+    return Estimate(value, bounds.low, high, table.n, method, components=_told(table))
+
+
+def _told(table: PairedTable) -> dict[str, float]:
+    """Give what belongs to a paired comparison: the counts, the exact McNemar p-value, and what n samples resolve."""
+    return {
+        "lost": float(table.lost),
+        "won": float(table.won),
+        "mcnemar_p": mcnemar_p(table),
+        "resolves_points": resolvable_loss(table),
+    }
 
 
 def _hits(evidence: Evidence, scores: AnyArray | Missing, metric: str) -> BoolArray | Missing:

@@ -6,7 +6,6 @@ what does not move with the day. Knows no limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,17 @@ from harness.records.cell import Role, SessionRecord
 from harness.records.plan import RecordedFigure
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
-from harness.stats.accuracy import DEPTHS, hits, loss_estimate, paired_table, rate_estimate, reference_hits
+from harness.stats.accuracy import (
+    DEPTHS,
+    BoolArray,
+    hits,
+    loss_estimate,
+    paired_table,
+    rate_estimate,
+    reference_hits,
+    relative_loss_estimate,
+    unpack_hits,
+)
 from harness.stats.estimate import PAGE_BYTES, bounded, estimate, figure_label, interval_over_sessions
 from harness.stats.evidence import Evidence, Missing, valid_pairs
 from harness.stats.figure import KINDS, session_figure, session_kind
@@ -66,7 +75,7 @@ def _ratio(evidence: Evidence, metric: str, candidate: Estimate, baseline: Estim
     if metric in KINDS:
         return _paired_ratio(evidence, metric)
     if metric in DEPTHS:
-        return _accuracy_ratio(evidence, metric, baseline)
+        return _accuracy_ratio(evidence, metric)
     return _exact_ratio(metric, candidate, baseline.value)
 
 
@@ -98,16 +107,17 @@ def _figures(evidence: Evidence, metric: str, sessions: list[SessionRecord]) -> 
     return figures
 
 
-def _accuracy_ratio(evidence: Evidence, metric: str, baseline: Estimate) -> Estimate | Missing:
+def _accuracy_ratio(evidence: Evidence, metric: str) -> Estimate | Missing:
     ours, theirs = hits(evidence, Role.CANDIDATE, metric), hits(evidence, Role.BASELINE, metric)
     if isinstance(ours, Missing) or isinstance(theirs, Missing):
         return ours if isinstance(ours, Missing) else theirs  # type: ignore[return-value]
-    if baseline.value <= 0:
-        return Missing("the baseline answers nothing right: a relative limit has no meaning")
-    found = loss_estimate(paired_table(theirs, ours))
-    scale: Callable[[float | None], float | None] = lambda end: None if end is None else end / baseline.value  # noqa: E731
-    method = f"{found.method}, relative to the baseline's accuracy"
-    return Estimate(found.value / baseline.value, scale(found.low), scale(found.high), found.n, method)
+    return _paired_loss(theirs, ours)
+
+
+def _paired_loss(theirs: BoolArray, ours: BoolArray) -> Estimate | Missing:
+    if not theirs.any():
+        return Missing("the baseline answers nothing right: a relative limit has no meaning, use `min` or `drop`")
+    return relative_loss_estimate(paired_table(theirs, ours), int(theirs.sum()))
 
 
 def _exact_ratio(metric: str, candidate: Estimate, reference: float) -> Estimate | Missing:
@@ -128,11 +138,22 @@ def _against_recorded(evidence: Evidence, metric: str, candidate: Estimate) -> C
     if recorded is None:
         return Missing("no baseline: the suite names no baseline file and no committed figure applies")
     baseline = Estimate(recorded.value, recorded.low, recorded.high, 1, "committed figure")
-    if metric in KINDS:
+    if metric in DEPTHS:
+        found = _recorded_loss(evidence, candidate, recorded)
+    elif metric in KINDS:
         found = _recorded_ratio(metric, candidate, recorded)
     else:
         found = _exact_ratio(metric, candidate, recorded.value)
     return found if isinstance(found, Missing) else Comparison(found, candidate, baseline, recorded.source)
+
+
+def _recorded_loss(evidence: Evidence, candidate: Estimate, recorded: RecordedFigure) -> Estimate | Missing:
+    """Pair the committed answers with the candidate's by sample; older records hold only how many were right."""
+    ours = hits(evidence, Role.CANDIDATE, recorded.metric)
+    if isinstance(ours, Missing):
+        return ours
+    theirs = unpack_hits(recorded.hits, ours.size) if recorded.hits else None
+    return _recorded_ratio(recorded.metric, candidate, recorded) if theirs is None else _paired_loss(theirs, ours)
 
 
 def _recorded_ratio(metric: str, candidate: Estimate, recorded: RecordedFigure) -> Estimate | Missing:

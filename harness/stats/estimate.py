@@ -8,7 +8,7 @@ Which interval belongs to which metric is decided here and nowhere else:
 | memory, energy by sensor, virtual time, modelled energy | Student's t over sessions (near-deterministic figures) |
 | wall-clock times, work on hardware | order statistics of the median over sessions |
 | accuracy and agreement | Wilson over samples |
-| parity, storage, highest temperature | exact: a fact about these bytes and samples |
+| parity, conformance, storage, highest temperature | exact: a fact about these bytes and samples |
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from harness.records.outcome import Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.spec.model import Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
+from harness.stats.conformance import conformance_estimate
 from harness.stats.energy import energy_figures
 from harness.stats.evidence import Evidence, Missing, contradiction, valid_sessions
 from harness.stats.figure import HWMON_FIGURES, KINDS, TIMES, is_modelled, session_figure, session_kind
@@ -57,6 +58,8 @@ def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Es
         return right if isinstance(right, Missing) else rate_estimate(right)
     if metric.startswith("parity."):
         return parity_estimate(evidence, metric, role)
+    if metric.startswith("conformance."):
+        return conformance_estimate(evidence, metric)
     if metric == "storage.size":
         return _storage(evidence, role)
     return _temperature(evidence, role)

@@ -73,6 +73,11 @@ class Evidence:
                 return self.arrays.get(ref.key)
         return self.arrays.get("labels" if name == "labels" else f"reference/{name}")
 
+    def controller(self, name: str) -> AnyArray | None:
+        """Return an output of the candidate (`output_0` …) as the controller computed it, or None."""
+        ref = self.cell.reference_arrays.get(f"controller/{name}")
+        return None if ref is None else self.arrays.get(ref.key)
+
 
 def implausible(reason: str) -> Missing:
     """Say that what a board sent cannot be a measurement: the farm's fault until shown otherwise."""
@@ -89,16 +94,19 @@ def contradiction(evidence: Evidence) -> Missing | None:
 
 def _unplanned(planned: PlannedCell, session: SessionRecord) -> str:
     """Compare what a session really ran with what was planned: the bytes of the model, the runtime, its settings."""
-    file = planned.model if session.role is Role.CANDIDATE else planned.baseline
+    file = {Role.CANDIDATE: planned.model, Role.BASELINE: planned.baseline, Role.REFERENCE: planned.reference}[
+        session.role
+    ]
     if file is None or session.model_sha256 != file.sha256:
         ran, meant = session.model_sha256[:12] or "nothing", file.sha256[:12] if file else "nothing"
         return f"the board opened model {ran} as {session.role.value}, planned was {meant}"
     runtime = session.runtime
+    of_reference = session.role is Role.REFERENCE
     settings = [
-        ("runtime", runtime.family, planned.runtime),
-        ("build", runtime.build, planned.build),
+        ("runtime", runtime.family, planned.reference_runtime if of_reference else planned.runtime),
+        ("build", runtime.build, planned.reference_build if of_reference else planned.build),
         ("threads", runtime.threads, planned.threads),
-        ("provider", runtime.provider, planned.provider or runtime.provider),
+        ("provider", runtime.provider, ("" if of_reference else planned.provider) or runtime.provider),
     ]
     wrong = (f"{name} {ran}, planned was {meant}" for name, ran, meant in settings if ran != meant)
     return next((f"session {session.order} ran with {words}" for words in wrong), "")

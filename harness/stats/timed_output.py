@@ -1,8 +1,7 @@
 """Were the timed calls real? Their answer to sample 0 must be the accuracy pass's answer to sample 0.
 
 A runtime that is fast because it does something else must not win. Tolerance per output: 1e-3 of its largest
-magnitude, at least 1e-5, and one step of a quantised output (at most 256 values; the step is the smallest distance
-between two of them, at most 2 % of the magnitude).
+magnitude, at least 1e-5, and one step of a quantised output.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import numpy as np
 
 from harness.records.cell import Role, SessionKind
 from harness.stats.evidence import AnyArray, Evidence, valid_sessions
+from harness.stats.rounding import output_step
 
 RELATIVE = 1e-3
 ABSOLUTE = 1e-5
-MOST_QUANTISED_VALUES = 256
-LARGEST_STEP = 0.02
 
 
 def timed_output_problem(evidence: Evidence, role: Role) -> str:
@@ -58,7 +56,4 @@ def _expected(evidence: Evidence, role: Role) -> list[tuple[AnyArray, AnyArray]]
 
 def _tolerance(output: AnyArray) -> float:
     magnitude = float(np.max(np.abs(output), initial=0.0, where=np.isfinite(output)))
-    values = np.unique(output)
-    step = float(np.diff(values).min()) if 1 < values.size <= MOST_QUANTISED_VALUES else 0.0
-    # Few distinct values with wide gaps (a saturated classifier) say nothing about a quantiser's step.
-    return max(ABSOLUTE, RELATIVE * magnitude, 1.01 * step if step <= LARGEST_STEP * magnitude else 0.0)
+    return max(ABSOLUTE, RELATIVE * magnitude, 1.01 * output_step(output))

@@ -22,6 +22,7 @@ from harness.records.verdict import Verdict
 from harness.spec.metric import METRICS
 from harness.spec.model import Tier
 from harness.stats import Evidence, Missing, estimate
+from harness.stats.accuracy import DEPTHS, hits, pack_hits
 from harness.store.file import read_bounded, write_whole
 from harness.store.read import StoredRun
 
@@ -37,6 +38,8 @@ class BaselineFigure:
     low: float
     high: float
     method: str
+    hits: str = ""
+    """Accuracy: which samples were answered right, so that the next release is paired with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...
         return ()
     source = f"{path.name} (run {baseline.run_id})"
     return tuple(
-        RecordedFigure(metric, figure.value, figure.low, figure.high, source)
+        RecordedFigure(metric, figure.value, figure.low, figure.high, source, figure.hits)
         for metric, figure in sorted(baseline.figures.items())
     )
 
@@ -162,7 +165,9 @@ def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
         found = estimate(evidence, metric.name)
         if isinstance(found, Missing) or found.low is None or found.high is None:
             continue
-        figures[metric.name] = BaselineFigure(found.value, found.low, found.high, found.method)
+        figures[metric.name] = BaselineFigure(
+            found.value, found.low, found.high, found.method, _hits(evidence, metric.name)
+        )
     runtime = next(session.runtime for session in evidence.cell.sessions if session.role is Role.CANDIDATE)
     return Baseline(
         BASELINE_VERSION,
@@ -178,3 +183,8 @@ def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
         runtime,
         figures,
     )
+
+
+def _hits(evidence: Evidence, metric: str) -> str:
+    found = hits(evidence, Role.CANDIDATE, metric) if metric in DEPTHS else Missing("no accuracy")
+    return "" if isinstance(found, Missing) else pack_hits(found)

@@ -53,6 +53,10 @@ class Scene:
     samples: int = 400
     wrong: int = 4
     """Samples that the candidate answers wrong; the reference answers the first 4 wrong."""
+    controller: int | None = None
+    """Samples that the candidate answers wrong on the controller, from the first; None: it did not run there."""
+    reference_on_board: int | None = None
+    """Samples that the reference answers wrong on the board, from the first; None: it did not run there."""
     power: MeterSpec | None = None
     incidents: tuple[Incident, ...] = ()
     recorded: tuple[RecordedFigure, ...] = ()
@@ -69,7 +73,8 @@ class Scene:
     def evidence(self) -> Evidence:
         """Draw the cell."""
         arrays = dict(_labels(self))
-        record = CellRecord(self.key, _sessions(self, arrays), self.incidents, _reference_refs(arrays))
+        sessions = _sessions(self, arrays)
+        record = CellRecord(self.key, sessions, self.incidents, _reference_refs(arrays))
         return Evidence(_planned(self), _device(self), record, arrays)
 
 
@@ -122,7 +127,7 @@ def _planned(scene: Scene) -> PlannedCell:
         "onnxruntime", "onnxruntime==1.32.0", "", 1, Workload("classification", "eval.npz", scene.repeat),
         scene.limits, FileIdentity("m.onnx", _digest(scene.artifact), scene.size_bytes),
         FileIdentity("eval.npz", _digest("data"), 1000), baseline, FileIdentity("ref.onnx", _digest("ref"), 200_000),
-        scene.recorded, scene.skip_reason,
+        scene.recorded, scene.skip_reason, "onnxruntime", "onnxruntime==1.32.0",
     )  # fmt: skip
 
 
@@ -136,6 +141,9 @@ def _sessions(scene: Scene, arrays: dict[str, AnyArray]) -> tuple[SessionRecord,
         for role in roles:
             scale = 1.0 if role is Role.CANDIDATE or scene.baseline is None else scene.baseline
             found.append(_session(scene, len(found), (role, kind), _MEASURES[kind](scene, scale, rng), arrays))
+    if scene.reference_on_board is not None:
+        answers = {"output_0": _scores(scene, scene.reference_on_board)}
+        found.append(_session(scene, len(found), (Role.REFERENCE, SessionKind.ACCURACY), ({}, answers), arrays))
     return tuple(found)
 
 
@@ -145,7 +153,7 @@ def _session(
     (role, kind), (scalars, raw) = arm, measured
     refs = {name: ArrayRef(f"{order}/{name}", array.shape, str(array.dtype)) for name, array in raw.items()}
     arrays.update({f"{order}/{name}": array for name, array in raw.items()})
-    model = _digest(scene.artifact if role is Role.CANDIDATE else "v1")
+    model = _digest({Role.CANDIDATE: scene.artifact, Role.BASELINE: "v1", Role.REFERENCE: "ref"}[role])
     runtime = RuntimeRecord("onnxruntime", "onnxruntime==1.32.0", "1.32.0", "CPU", 1, "env1", "3.11.2", "2.2.6")
     return SessionRecord(order, role, kind, model, runtime, (3,), scalars, refs)
 
@@ -201,9 +209,13 @@ def _answers(scene: Scene) -> NDArray[np.int64]:
 
 
 def _labels(scene: Scene) -> dict[str, AnyArray]:
-    return {"labels": _answers(scene), "reference/output_0": _scores(scene, 4)}
+    found: dict[str, AnyArray] = {"labels": _answers(scene), "reference/output_0": _scores(scene, 4)}
+    if scene.controller is not None:
+        found["controller/output_0"] = _scores(scene, scene.controller)
+    return found
 
 
 def _reference_refs(arrays: Mapping[str, AnyArray]) -> dict[str, ArrayRef]:
     names = {"labels": "labels", "output_0": "reference/output_0"}
+    names |= {key: key for key in arrays if key.startswith("controller/")}
     return {name: ArrayRef(key, arrays[key].shape, str(arrays[key].dtype)) for name, key in names.items()}

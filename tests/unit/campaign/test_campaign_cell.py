@@ -12,6 +12,7 @@ import pytest
 
 from harness.campaign.cell import CellEvidence, CellWork, measure
 from harness.campaign.plan import plan_cell
+from harness.campaign.reference import Computed, Controller
 from harness.campaign.session import wanted_by_limits
 from harness.errors import InfraError, RunCancelled
 from harness.records.cell import Role, SessionKind
@@ -47,7 +48,8 @@ def work(tmp_path: Path) -> Callable[..., CellWork]:
 
 def _measure(work: CellWork, script: BoardScript = BoardScript()) -> CellEvidence:  # noqa: B008
     cancel = threading.Event()
-    return measure(FakeBoard(work.device, script, cancel), work, lambda: {"output_0": np.zeros((50, 10))}, cancel)
+    reference = Computed("onnxruntime==1", lambda: {"output_0": np.zeros((50, 10))})
+    return measure(FakeBoard(work.device, script, cancel), work, Controller(reference), cancel)
 
 
 def test_every_session_is_recorded_with_its_arrays_and_what_ran(work: Callable[..., CellWork]) -> None:
@@ -145,7 +147,7 @@ def test_a_cancelled_cell_says_so(work: Callable[..., CellWork]) -> None:
     cancel.set()
     cell = work()
 
-    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, None, cancel)
+    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, Controller(), cancel)
 
     assert isinstance(evidence.fatal, RunCancelled)
     assert evidence.record.incidents[0].outcome is Outcome.CANCELLED
@@ -159,7 +161,7 @@ def test_a_reference_that_cannot_be_computed_is_the_farms_fault(work: Callable[.
 
     cell, cancel = work(), threading.Event()
 
-    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, fail, cancel)
+    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, Controller(Computed("", fail)), cancel)
 
     assert [(incident.outcome, incident.code) for incident in evidence.record.incidents] == [
         (Outcome.INFRA, "reference")
@@ -181,9 +183,9 @@ def test_a_model_changed_after_the_plan_is_not_measured(work: Callable[..., Cell
 
 
 def test_the_deadline_of_a_cell_grows_with_its_sessions(work: Callable[..., CellWork]) -> None:
-    """Every session may take its own deadline, twice, and there is time to install."""
+    """Every session may take its own deadline, twice, one for the reference too, and there is time to install."""
     cell = work()
     longer = replace(cell, planned=replace(cell.planned, workload=replace(cell.planned.workload, deadline_s=600.0)))
 
-    assert longer.deadline_s - cell.deadline_s == 16 * 300.0 * 2
+    assert longer.deadline_s - cell.deadline_s == 17 * 300.0 * 2
     assert cell.deadline_s > 16 * 300.0 * 2

@@ -32,6 +32,10 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     rehearsal = Rehearsal(tmp_path / "rehearsal")
     monkeypatch.chdir(rehearsal.folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return _plan()
+
+
+def _plan() -> Campaign:
     return build(load_farm(Path("farm.yaml")), [load_suite(Path("digits/digits.suite.yaml"))])
 
 
@@ -76,6 +80,7 @@ def test_a_reference_that_does_not_run_is_the_users_and_costs_no_other(campaign:
     files = next(iter(campaign.files.values()))
     assert files.reference is not None
     write_model(files.reference, FakeModel(error="load", errors=99))
+    campaign = _plan()
     boards = CountingBoards()
 
     run, _ = _run(campaign, boards)

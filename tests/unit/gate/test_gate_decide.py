@@ -13,6 +13,8 @@ from harness.gate.reason import explain_comparison, explain_figure
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
 from harness.stats import Comparison
+from harness.stats.accuracy import loss_estimate
+from harness.stats.interval import PairedTable
 from harness.testing.evidence import limit
 
 FIGURE = st.floats(0.001, 1000.0)
@@ -149,9 +151,18 @@ def test_sentence_on_an_improvement_and_on_equality() -> None:
 
 
 def test_a_limit_that_the_samples_cannot_resolve_is_said() -> None:
-    """0.5 points on 100 samples: no result could pass."""
-    found = Comparison(_estimate(0.0, -0.026, 0.026, n=100), _estimate(1, 1, 1), _estimate(1, 1, 1), "reference")
+    """0.5 points on 719 samples of which 15 differ: which margin they resolve, and how many samples would do."""
+    found = Comparison(loss_estimate(PairedTable(8, 7, 719)), _estimate(1, 1, 1), _estimate(1, 1, 1), "reference")
 
     said = explain_comparison(limit("accuracy.top1", "drop", 0.005, "0.5 pp"), found, Outcome.INCONCLUSIVE)
 
-    assert "100 samples resolve 2.63 pp at best, the limit is 0.5 pp" in said
+    assert "719 samples of which 2.1 % differ resolve 1.8 pp; ask for >= 1.8 pp or bring >= 7,400 samples" in said
+
+
+def test_a_loss_near_a_limit_that_could_be_resolved_is_said() -> None:
+    """1.8 points allowed and 1.3 lost: the samples are many enough, the loss is what is near."""
+    found = Comparison(loss_estimate(PairedTable(11, 2, 719)), _estimate(1, 1, 1), _estimate(1, 1, 1), "reference")
+
+    said = explain_comparison(limit("accuracy.top1", "drop", 0.018, "1.8 pp"), found, Outcome.INCONCLUSIVE)
+
+    assert "resolve 1.7 pp, but the loss is near it, about 5,400 samples would tell them apart" in said

@@ -92,6 +92,7 @@ def test_catalogue_names() -> None:
         *("load.time", "throughput", "work.instructions", "memory.peak", "memory.model", "storage.size"),
         *("power.mean", "power.idle", "energy.per_inference", "thermal.max", "accuracy.top1", "accuracy.top5"),
         *(f"parity.{name}" for name in ("cosine", "max_abs", "snr_db", "kl", "top1_agreement")),
+        *(f"conformance.{name}" for name in ("flips", "max_abs", "max_ulp")),
     }
     assert all(metric.name == name for name, metric in METRICS.items())
 

@@ -15,6 +15,7 @@ from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
 from harness.spec.model import Tier
 from harness.stats import Comparison, Evidence, Missing, estimate, session_figures, worsening
+from harness.stats.accuracy import pack_hits
 from harness.stats.evidence import AnyArray
 from harness.stats.figure import KINDS
 from harness.testing.evidence import Scene
@@ -64,7 +65,8 @@ def test_every_metric_of_the_catalogue_has_an_answer() -> None:
     found = {metric: estimate(evidence, metric) for metric in METRICS}
 
     missing = {metric for metric, item in found.items() if isinstance(item, Missing)}
-    assert missing == {"power.mean", "power.idle", "energy.per_inference", "thermal.max"}
+    unasked = {"conformance.flips", "conformance.max_abs", "conformance.max_ulp"}
+    assert missing == {"power.mean", "power.idle", "energy.per_inference", "thermal.max", *unasked}
 
 
 def test_wall_clock_has_sessions_as_n() -> None:
@@ -287,13 +289,28 @@ def test_a_committed_figure_serves_for_what_does_not_move() -> None:
     assert found.source == "int8.json (run r7)"
 
 
-def test_accuracy_against_the_record_is_the_difference_on_the_same_samples() -> None:
-    """Sampling doubt is not the question when both saw the same samples."""
+def test_accuracy_against_the_record_is_paired_with_its_answers() -> None:
+    """A record that says which samples were right gives the interval that a baseline file gives."""
+    right = np.arange(400) >= 4
+    recorded = (RecordedFigure("accuracy.top1", 0.99, 0.97, 1.0, "x", pack_hits(right)),)
+
+    found = _compared(worsening(Scene(recorded=recorded).evidence(), "accuracy.top1"))
+
+    measured = _compared(worsening(Scene(baseline=1.0).evidence(), "accuracy.top1"))
+    assert found.estimate == measured.estimate
+    assert found.estimate.value == 0.0
+
+
+def test_accuracy_against_a_record_without_answers_is_as_unsure_as_both() -> None:
+    """Without pairs the ends of both intervals count, never the two figures as if they were exact."""
     recorded = (RecordedFigure("accuracy.top1", 0.99, 0.97, 1.0, "x"),)
 
     found = _compared(worsening(Scene(recorded=recorded).evidence(), "accuracy.top1"))
 
-    assert (found.estimate.low, found.estimate.value, found.estimate.high) == (0.0, 0.0, 0.0)
+    assert found.estimate.value == 0.0
+    assert found.estimate.low is not None
+    assert found.estimate.high is not None
+    assert found.estimate.low < -0.01 < 0.01 < found.estimate.high
 
 
 def test_accuracy_against_a_baseline_file_is_paired() -> None:
