@@ -17,6 +17,7 @@ from harness.records.plan import FileIdentity, PlannedCell
 from harness.records.run import RunRecord
 from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
+from harness.report.answers import AnswersView, Judged, view_answers
 from harness.report.wording import neutral
 from harness.units import Dimension
 
@@ -100,6 +101,7 @@ class CellView:
     gates: tuple[GateView, ...]
     sessions: tuple[SessionView, ...]
     incidents: tuple[IncidentView, ...]
+    answers: AnswersView | None
     provenance: tuple[Fact, ...]
     flags: tuple[str, ...]
     reproduce: str
@@ -126,22 +128,21 @@ class CellView:
         return bool(self.gates) and all(gate.has_evidence for gate in self.gates)
 
 
+_COMPUTED = {"controller": "this artifact", "reference": "the reference"}
 DECIDED = frozenset({Outcome.PASS, Outcome.FAIL, Outcome.REGRESSION, Outcome.INCONCLUSIVE})
 
 
-def view_cell(
-    number: int, planned: PlannedCell, record: CellRecord | None, verdicts: Sequence[Verdict], run: RunRecord
-) -> CellView:
+def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judged: Judged, run: RunRecord) -> CellView:
     """Describe one cell.
 
     Args:
         number: its position in the plan, from 0.
         planned: what was asked.
         record: what was seen; None when nothing was.
-        verdicts: those of this cell only.
+        judged: what the gate concluded about this cell.
         run: the run, for the command that measured it.
     """
-    gates = tuple(view_gate(verdict) for verdict in sorted(verdicts, key=urgency))
+    gates = tuple(view_gate(verdict) for verdict in sorted(judged.verdicts, key=urgency))
     sessions = record.sessions if record else ()
     worst = gates[0].outcome if gates else Outcome.SKIPPED if planned.skip_reason else Outcome.NOT_RUN
     return CellView(
@@ -156,6 +157,7 @@ def view_cell(
         gates=gates,
         sessions=tuple(_view_session(session) for session in sessions),
         incidents=_incidents(record),
+        answers=view_answers(planned, judged.answers) if judged.answers else None,
         provenance=tuple(_provenance(planned, record)),
         flags=tuple(sorted({neutral(flag) for session in sessions for flag in session.flags})),
         reproduce=_reproduce(planned, run),
@@ -241,6 +243,9 @@ def _provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fac
     for name, file in (("Baseline", planned.baseline), ("Reference", planned.reference), ("Data", planned.data)):
         if file is not None:
             yield Fact(name, _identity(file), code=True)
+    if record is not None and record.controller_builds:
+        builds = (f"{_COMPUTED.get(name, name)} by {build}" for name, build in sorted(record.controller_builds.items()))
+        yield Fact("Computed on the controller", neutral(", ".join(builds)))
     yield Fact("Workload", _workload(planned))
     settings = dict(item for session in sessions for item in session.settings.items())
     if settings:
@@ -289,10 +294,10 @@ def _workload(planned: PlannedCell) -> str:
 
 
 def order_of(sessions: Sequence[SessionRecord]) -> str:
-    """Write the order of the sessions: `timing: B C B C; memory: C C` (B baseline, C candidate)."""
+    """Write the order of the sessions: `timing: B C B C; memory: C C` (B baseline, C candidate, R reference)."""
     ordered = sorted(sessions, key=lambda session: session.order)
     runs = (
-        f"{kind}: " + " ".join("B" if session.role is Role.BASELINE else "C" for session in group)
+        f"{kind}: " + " ".join(session.role.value[0].upper() for session in group)
         for kind, group in groupby(ordered, key=lambda session: session.kind.value)
     )
     return "; ".join(runs) + " (B baseline, C candidate)"

@@ -14,6 +14,7 @@ from harness.records.outcome import Outcome, Release
 from harness.records.run import DeviceRecord, Facts, RunRecord
 from harness.records.verdict import Judgement, Verdict
 from harness.report import wording
+from harness.report.answers import Judged
 from harness.report.cell import CellView, Fact, GateView, IncidentView, urgency, view_cell, view_gate
 from harness.report.wording import neutral
 from harness.spec.model import Device, Tier
@@ -97,8 +98,9 @@ def view(run: RunRecord, judgement: Judgement) -> ReportView:
     """
     by_cell = _verdicts_by_cell(run, judgement)
     seen = {record.key: record for record in run.cells}
+    answers = {found.cell: found for found in judgement.answers}
     cells = tuple(
-        view_cell(number, planned, seen.get(planned.key), by_cell[planned.key], run)
+        view_cell(number, planned, seen.get(planned.key), Judged(by_cell[planned.key], answers.get(planned.key)), run)
         for number, planned in enumerate(run.plan.cells)
     )
     columns = tuple(dict.fromkeys(cell.title for cell in cells))

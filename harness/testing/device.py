@@ -14,7 +14,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ FAULTS: dict[str, type[FleetgateError]] = {
     "security": SecurityError,
 }
 CLASSES = 10
+CONTROLLER = "controller"
 _NOWHERE = Origin("fake", 1, 1)
 
 
@@ -48,8 +49,12 @@ class FakeModel:
     peak_bytes: int = 40 * 2**20
     wrong: int = 0
     """So many samples, from the first, get a wrong class."""
+    wrong_on_boards: int = 0
+    """So many more do on every board, but not on the controller."""
     error: str = ""
     """A code of `SessionReply.error`: load, crash, memory, timeout, killed, illegal_instruction, input."""
+    error_on_boards: str = ""
+    """The same on every board, but not on the controller."""
     errors: int = 1_000_000
     """So many sessions fail; later ones work."""
     seed: int = 0
@@ -139,6 +144,10 @@ class FakeBoard:
         """Play one session."""
         self._suffer()
         model = FakeModel(**json.loads(self._files[request.model].read_text(encoding="utf-8")))
+        if self.spec.name != CONTROLLER:
+            model = replace(
+                model, wrong=model.wrong + model.wrong_on_boards, error=model.error or model.error_on_boards
+            )
         failed = self._failed.get(request.model, 0)
         if model.error and failed < model.errors:
             self._failed[request.model] = failed + 1
@@ -208,7 +217,7 @@ class FakeBoards:
     def open_local(self, root: Path, *, progress: Callable[[str], None]) -> Iterator[FakeBoard]:
         """Open the controller."""
         progress(f"fake controller in {root.name}")
-        origin = Device("controller", "host", ("host",), Tier.HARDWARE, _NOWHERE)
+        origin = Device(CONTROLLER, "host", ("host",), Tier.HARDWARE, _NOWHERE)
         yield FakeBoard(origin, BoardScript(), threading.Event())
 
 
