@@ -57,13 +57,22 @@ class SessionRequest:
     suffix: str
     """The file's suffix (`.onnx`), for runtimes that look at it."""
     data: str
-    """sha256 of the .npz in the board's store: `x` or one array per model input name, first axis = sample."""
+    """sha256 of the .npz in the board's store: `x` or one array per model input name, first axis = sample.
+
+    Empty, for an accuracy session: `samples` samples are drawn from `seed` by the model's own input specs and kept in
+    the store; the reply names them in `settings["data"]`.
+    """
     provider: str = ""
     threads: int = 1
     cores: list[int] = field(default_factory=list)
     warmup: int = 10
     repeat: int = 100
     batch: int = 1
+    samples: int = 0
+    """accuracy: the first so many samples of the data; 0: all."""
+    seed: int = 0
+    shapes: dict[str, list[int]] = field(default_factory=dict)
+    """Shapes of drawn inputs with free axes, by input name."""
     window_s: float = 0.0
     """energy: shortest time under load."""
     idle_s: float = 0.0

@@ -128,7 +128,7 @@ class Operations:
     def _session(self, frame: Frame) -> Watch:
         request = parse_request(frame.header)
         for digest in (request.model, request.data):
-            if not self._store.has(digest):
+            if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
         zygote = self._zygote(ZygoteKey(request.env, request.runtime, request.deterministic))
         return Watch(request, encode_request(asdict(request)), zygote)
@@ -161,4 +161,6 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         raise Refusal("request", f"no session kind {request.kind!r}")
     if request.repeat < 1 or request.warmup < 0 or request.batch < 1 or request.threads < 1 or request.deadline_s <= 0:
         raise Refusal("request", "repeat, batch, threads and deadline_s are positive, warmup is not negative")
+    if not request.data and (request.kind != "accuracy" or request.samples < 1 or request.seed < 0):
+        raise Refusal("request", "only an accuracy session can draw its data: samples is positive, seed not negative")
     return request

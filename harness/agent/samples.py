@@ -89,7 +89,7 @@ class Samples:
         return _cast(part, spec)
 
     def _find(self, spec: InputSpec, inputs: int) -> Array:
-        for name in (spec.name, _plain(spec.name)):
+        for name in (spec.name, plain_name(spec.name)):
             if name in self._arrays:
                 return self._arrays[name]
         if inputs == 1 and "x" in self._arrays:
@@ -98,7 +98,7 @@ class Samples:
         raise Refusal("input", f"the data has no array for input {spec.name}, only {have}")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a TFLite input's name as its author wrote it: `serving_default_audio:0` is `audio`."""
     return re.sub(r":\d+\Z", "", re.sub(r"\Aserving_default_", "", name))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.agent import synthetic
 from harness.agent.frame import MAX_PAYLOAD, encode_head
 from harness.agent.message import MeterRequest, SessionRequest
 from harness.agent.refusal import Refusal
@@ -22,7 +23,7 @@ from harness.agent.store import Store, hash_fd
 from harness.agent.tasks import energy, evaluate, footprint, load
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array, Model, Runtime
+    from harness.agent.runtimes import Array, InputSpec, Model, Runtime
 
 _KINDS = {"timing": load.run, "memory": footprint.run, "accuracy": evaluate.run, "energy": energy.run}
 _SETTLE_S = 0.01
@@ -62,8 +63,9 @@ class Session:
         if self.model_sha256 != self.request.model:
             store.discard(self.request.model)
             raise Refusal("integrity", f"the stored model is {self.model_sha256[:12]}, not {self.request.model[:12]}")
-        limit = 1 if self.request.kind in _ONE_SAMPLE else None
-        self.samples = Samples.read(store.path(self.request.data), limit)
+        limit = 1 if self.request.kind in _ONE_SAMPLE else self.request.samples or None
+        if self.request.data:
+            self.samples = Samples.read(store.path(self.request.data), limit)
 
     def load(self) -> Model:
         """Load the model; notes `load_s`."""
@@ -79,6 +81,15 @@ class Session:
         if (found.st_dev, found.st_ino) != self._opened:
             raise Refusal("integrity", "the model file was replaced while it was loaded")
         return model
+
+    def read_samples(self, specs: list[InputSpec]) -> Samples:
+        """Return the data of the session; what nobody brought is drawn and kept in the store for other sessions."""
+        if self.samples is None:
+            asked = self.request
+            arrays = synthetic.draw(specs, asked.samples, asked.seed, asked.shapes)
+            self.settings["data"] = Store(self._root).put(synthetic.pack(arrays))
+            self.samples = Samples(arrays)
+        return self.samples
 
     def enter(self, stage: str) -> None:
         """Tell the agent how far the session is, and let it hear that before anything is timed."""

@@ -85,6 +85,14 @@ class Store:
         except OSError as error:
             raise from_os_error(error, f"storing {digest[:12]}") from error
 
+    def put(self, data: bytes) -> str:
+        """Keep bytes that were made here; return their SHA-256."""
+        digest = hashlib.sha256(data).hexdigest()
+        if not self.has(digest):
+            self.append(digest, len(data), 0, data)
+            self.publish(digest)
+        return digest
+
     def discard(self, digest: str) -> None:
         """Remove an object that turned out to be damaged, so that it is sent again."""
         try:

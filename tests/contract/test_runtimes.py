@@ -138,6 +138,28 @@ def test_provenance_is_told(board: Board) -> None:
     assert header["model_sha256"] == board.agent.put((DIGITS / board.build.float_model).read_bytes())
 
 
+@pytest.mark.parametrize("model", ["float_model", "int8_model"])
+def test_data_that_nobody_brought_is_drawn_and_kept(board: Board, model: str) -> None:
+    """Inputs drawn from a seed run, stay in the store for other sessions, and are the same the second time."""
+    name = getattr(board.build, model)
+    first, again = (board.session("accuracy", name, data="", samples=3, seed=5) for _ in range(2))
+
+    data = first.header["settings"]["data"]
+    np.testing.assert_array_equal(array(first, "output_0"), array(again, "output_0"))
+    assert array(first, "output_0").shape == (3, 10)
+    assert again.header["settings"]["data"] == data
+    timing = board.session("timing", name, data=data)
+    np.testing.assert_array_equal(array(timing, "timed_output"), array(first, "output_0")[0].ravel())
+
+
+def test_types_of_outputs_are_told(board: Board) -> None:
+    """What the runtime itself returned is named, although outputs come back as real numbers."""
+    header = board.session("accuracy", board.build.float_model, samples=2).header
+
+    assert header["settings"]["output_types"] == "float32"
+    assert header["scalars"]["sample_count"] == 2
+
+
 def test_memory_grows_with_the_model(board: Board) -> None:
     """The peak is over the empty runtime, and loading is part of it."""
     scalars = board.session("memory", board.build.float_model).header["scalars"]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def run(session: Session) -> None:
     """Run the evaluation set.
 
-    Arrays: output_0, output_1, … float32 (n, …), dequantised. Scalars: sample_count, batch_size.
+    Arrays: output_0, output_1, … float32 (n, …), dequantised. Scalars: sample_count, batch_size. Settings:
+    output_types, what the runtime itself returned (`int8, float32`).
     """
     model = session.load()
-    samples = session.samples
-    assert samples is not None
     specs = model.inputs()
+    samples = session.read_samples(specs)
     fixed = samples.fixed_batch(specs)
     size = fixed or session.request.batch
     session.enter("run")
@@ -30,12 +30,14 @@ def run(session: Session) -> None:
     for start in range(0, samples.count, size):
         wanted = min(size, samples.count - start)
         given = fixed or wanted
-        outputs = model.outputs(model.bind(samples.take(specs, start, given))())
+        raw = model.bind(samples.take(specs, start, given))()
+        outputs = model.outputs(raw)
         rows = [_rows(output, given)[:wanted] for output in outputs]
         kept += sum(row.nbytes for row in rows)
         if kept > MAX_PAYLOAD:
             raise ValueError(f"the outputs of {samples.count} samples are longer than {MAX_PAYLOAD >> 20} MiB")
         parts.append(rows)
+    session.settings["output_types"] = ", ".join(str(array.dtype) for array in raw)
     for k in range(len(parts[0])):
         session.arrays[f"output_{k}"] = np.concatenate([rows[k] for rows in parts])
     session.scalars.update(sample_count=float(samples.count), batch_size=float(size))

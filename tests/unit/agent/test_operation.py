@@ -23,8 +23,9 @@ def test_fields_become_a_request() -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", [{"warmupp": 3}, {"kind": "speed"}, {"repeat": 0}, {"threads": 0}, {"deadline_s": 0}, {"warmup": -1}]
-)
+    "extra", [{"warmupp": 3}, {"kind": "speed"}, {"repeat": 0}, {"threads": 0}, {"deadline_s": 0}, {"warmup": -1},
+     {"data": ""}, {"data": "", "kind": "accuracy"}, {"data": "", "kind": "accuracy", "samples": 1, "seed": -1}],
+)  # fmt: skip
 def test_wrong_requests_are_refused(extra: dict[str, object]) -> None:
     """An unknown field, an unknown kind and a run of nothing are errors of the request."""
     with pytest.raises(Refusal) as refused:
