@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from harness.campaign import isa_arguments
 from harness.errors import FleetgateError, RecordError, SpecError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fleetgate {_version()}")
     acts = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_gate(acts)
+    _add_isa(acts)
     _add_baseline(acts)
     _add_schema(acts)
     _add_image(acts)
@@ -99,6 +101,18 @@ def _add_gate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     gate.add_argument("--markdown", type=Path, metavar="PATH", help="also write a summary for CI pages there")
     gate.add_argument("--csv", type=Path, metavar="PATH", help="also write the verdicts as a flat table there")
     gate.set_defaults(act=_gate)
+
+
+def _add_isa(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    isa = acts.add_parser(
+        "isa",
+        help="compare a model file on several instruction sets",
+        description=isa_arguments.DESCRIPTION,
+        epilog=isa_arguments.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    isa_arguments.add(isa)
+    isa.set_defaults(act=_isa)
 
 
 def _add_baseline(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -162,6 +176,12 @@ def _gate(arguments: argparse.Namespace) -> int:
     if not is_reproduced(run, judgement):
         print(_not_reproduced(run), file=sys.stderr)
     return judgement.decision.exit_code
+
+
+def _isa(arguments: argparse.Namespace) -> int:
+    from harness.campaign import isa_command
+
+    return isa_command.run(arguments, out=_say, news=_tell)
 
 
 def _not_reproduced(run: StoredRun) -> str:
@@ -237,6 +257,10 @@ def _image_clean(_: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _version() -> str:

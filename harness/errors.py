@@ -34,7 +34,10 @@ class FleetgateError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong in one place of one file; lines and columns count from 1."""
+    """One thing that is wrong in one place of one file; lines and columns count from 1, line 0 is no place in it.
+
+    An option of the command line stands for a file: `--cpu`.
+    """
 
     file: str
     line: int
@@ -43,7 +46,7 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}"
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         return f"{where}: error: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 

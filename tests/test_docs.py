@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.campaign import isa_arguments
 from harness.spec import load_farm, load_suite, schema
 from harness.spec.metric import METRICS
 
@@ -47,6 +49,17 @@ def test_every_pytest_option_is_in_the_reference() -> None:
 
     assert options
     assert [option for option in sorted(options) if f"`{option}" not in REFERENCE] == []
+
+
+def test_every_option_of_isa_is_in_the_reference() -> None:
+    """An option of `fleetgate isa` has its row."""
+    parser = argparse.ArgumentParser(add_help=False)
+    isa_arguments.add(parser)
+    section = REFERENCE.split("## fleetgate isa")[1].split("\n## ")[0]
+
+    options = [name for action in parser._actions for name in action.option_strings]
+    assert options
+    assert [option for option in options if f"`{option}" not in section] == []
 
 
 def test_readme_has_two_screens_and_the_two_commands() -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Protocol
@@ -20,16 +20,18 @@ from pydantic import TypeAdapter, ValidationError
 from harness.agent.package import build_zipapp
 from harness.device.cancel import Cancellation
 from harness.device.connection import Reach, connected
-from harness.device.runtime import RuntimeEnv, resolve
+from harness.device.runtime import DEFAULTS, SYSTEM, RuntimeEnv, resolve
 from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
 from harness.emulator.cache import locked, published
 from harness.emulator.machine.qemu import qemu_version
-from harness.errors import ArtifactError
+from harness.errors import ArtifactError, InfraError
 from harness.records.run import Facts
 from harness.spec.model import Device, Emulation
 from harness.transport.endpoint import Endpoint
 from harness.transport.host_key import Trust, parse_public_key
 
+UNLOADABLE = "runtime"
+"""Code of the agent's refusal of a runtime that does not load on the board."""
 PATIENCE_S = 90.0
 FACTS = "facts.json"
 PREPARATION = 2
@@ -80,27 +82,41 @@ class EmulatedBoards:
         self._snapshots = Snapshots(self._image, progress)
 
     @contextlib.contextmanager
-    def start(self, builds: Collection[tuple[str, str]]) -> Iterator[Reach]:
-        """Start a board that has `builds` installed; the first time they are installed and kept as a snapshot."""
-        key = self._key(builds) if builds else ""
+    def start(self, builds: Collection[tuple[str, str]], *, fresh: bool = False) -> Iterator[Reach]:
+        """Start a board that has `builds` installed, and beside them every runtime that another plan may need there.
+
+        So all plans share one snapshot of a kind of board; only a build that a plan pins makes another.
+
+        Args:
+            builds: (family, requirement) pairs that the plan needs; none: a board with nothing on it.
+            fresh: boot the board from its image and install now, instead of restoring the snapshot of that state.
+        """
+        needed = frozenset(builds)
+        envs = self._resolve(needed) if needed else {}
+        key = self._key(envs) if needed else ""
 
         def install(machine: Machine) -> None:
-            self._progress(f"installing runtimes on {self._emulation.cpu} (once)")
+            self._progress(f"installing {len(envs)} runtimes on {self._emulation.cpu}" + ("" if fresh else " (once)"))
             with self._visited(machine) as device:
-                for family, build in sorted(builds):
+                for family, build in sorted(envs):
                     device.install_runtime(family, build)
             self._tidy(machine)
             # What a run will read again is read once more into the page cache, and nothing else.
             with self._visited(machine) as device:
-                for family, build in sorted(builds):
-                    # A runtime that does not run on this CPU fails the cells that use it, when they are measured.
-                    with contextlib.suppress(ArtifactError):
-                        device.ensure_runtime(family, build)
+                for family, build in sorted(envs):
+                    self._load(device, family, build, is_needed=(family, build) in needed)
 
-        if key:
-            self._snapshots.prepared(self._emulation, key, install)
-        with self._snapshots.start(self._emulation, key) as machine, self._reach(machine, key) as reach:
-            yield reach
+        if fresh:
+            machine = self._snapshots.boot(self._emulation)
+        else:
+            if key:
+                self._snapshots.prepared(self._emulation, key, install)
+            machine = self._snapshots.start(self._emulation, key)
+        with machine, self._cancellation.doing(machine.kill):
+            if fresh and needed:
+                install(machine)
+            with self._reach(machine, "" if fresh else key) as reach:
+                yield reach
 
     @contextlib.contextmanager
     def _reach(self, machine: Machine, key: str) -> Iterator[Reach]:
@@ -115,7 +131,8 @@ class EmulatedBoards:
             patience_s=PATIENCE_S,
             label=self._spec.name,
         )
-        emulator = f"{qemu_version()}, image {self._image.id}, snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        state = f"snapshot {hashlib.sha256(key.encode()).hexdigest()[:12]}" if machine.source.state else "booted anew"
+        emulator = f"{qemu_version()}, image {self._image.id}, {state}"
         with (
             self._cancellation.doing(machine.kill),
             connected(endpoint, self._cancellation, machine.alive) as transport,
@@ -139,15 +156,43 @@ class EmulatedBoards:
         # The brackets keep the search from finding itself.
         machine.run(f"while grep -qs '[{digest[0]}]{digest[1:16]}' /proc/[0-9]*/cmdline; do sleep 0.1; done")
 
-    def _key(self, builds: Collection[tuple[str, str]]) -> str:
-        """Name all that is on the board: the agent, the environments, and how they were put there."""
-        facts = self._facts()
-        envs = {
-            (family, resolve(family, build, facts, progress=self._progress, cancel=self._cancellation.event).id)
-            for family, build in builds
+    def _resolve(self, needed: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Give the environment ids of what is needed and of what the board may need another time, if that fits it.
+
+        The latter are the builds of its profile and the default of every family.
+        """
+        facts, cancel = self._facts(), self._cancellation.event
+        found = {
+            (family, build): resolve(family, build, facts, progress=self._progress, cancel=cancel).id
+            for family, build in needed
         }
+        usual = {*self._spec.runtimes.items(), *DEFAULTS.items()} - found.keys()
+        for family, build in sorted(pair for pair in usual if pair[1] != SYSTEM):
+            try:
+                found[family, build] = resolve(family, build, facts, progress=self._progress, cancel=cancel).id
+            except InfraError as error:
+                if cancel.is_set():
+                    raise
+                self._progress(f"{self._emulation.cpu} is prepared without {build}: {error}")
+        return found
+
+    def _load(self, device: Visited, family: str, build: str, *, is_needed: bool) -> None:
+        """Load a runtime once; one that only another plan may need is left as it is when it does not load."""
+        try:
+            device.ensure_runtime(family, build)
+        except ArtifactError:
+            # A runtime that does not run on this CPU fails the cells that use it, when they are measured.
+            self._progress(f"{build} does not run on {self._emulation.cpu}")
+        except InfraError as error:
+            if is_needed or error.code != UNLOADABLE:
+                raise
+            self._progress(f"{build} cannot be used on {self._emulation.cpu}: {error}")
+
+    def _key(self, envs: Mapping[tuple[str, str], str]) -> str:
+        """Name all that is on the board: the agent, the environments, and how they were put there."""
         _, digest = build_zipapp()
-        return json.dumps([PREPARATION, digest, sorted(envs), self._spec.python, self._spec.root, self._spec.tier])
+        found = sorted({(family, env) for (family, _), env in envs.items()})
+        return json.dumps([PREPARATION, digest, found, self._spec.python, self._spec.root, self._spec.tier])
 
     def _facts(self) -> Facts:
         """Give what decides which wheels fit: read from the board once per image and CPU, then from the cache."""

@@ -29,12 +29,13 @@ def reach_board(
     progress: Callable[[str], None],
     cancellation: Cancellation,
     visit: Visit,
+    fresh: bool = False,
 ) -> Iterator[Reach]:
     """Reach a board by what its spec says; see `harness.device.session.open_device`."""
     with contextlib.ExitStack() as stack:
         if spec.emulation is not None:
             boards = EmulatedBoards(spec, spec.emulation, progress, cancellation, visit)
-            yield stack.enter_context(boards.start(builds))
+            yield stack.enter_context(boards.start(builds, fresh=fresh))
             return
         if spec.own_sshd:
             endpoint = stack.enter_context(LocalSshd()).endpoint(spec.name)

@@ -212,6 +212,7 @@ def open_device(
     holder: str = "",
     progress: Callable[[str], None],
     cancel: threading.Event | None = None,
+    fresh: bool = False,
 ) -> Iterator[OpenDevice]:
     """Reach a board, start its agent, take the lease and read its facts; leaving gives all of it back.
 
@@ -221,6 +222,7 @@ def open_device(
         holder: shown to whoever is refused meanwhile; empty: `holder_name()`.
         progress: gets a line for whatever takes longer than some seconds.
         cancel: set by another thread to end the board and the link at once.
+        fresh: boot an emulated board from its image instead of restoring a snapshot.
 
     Raises:
         LeaseBusy, LinkLost, ImageError, InfraError: the farm failed.
@@ -235,7 +237,9 @@ def open_device(
         try:
             with turn(spec, timed=False, cancel=cancellation.event):
                 reach = stack.enter_context(
-                    reach_board(spec, builds=builds, progress=progress, cancellation=cancellation, visit=visit)
+                    reach_board(
+                        spec, builds=builds, progress=progress, cancellation=cancellation, visit=visit, fresh=fresh
+                    )
                 )
                 device = stack.enter_context(visit(reach))
         except FleetgateError as error:

@@ -102,6 +102,22 @@ class Snapshots:
             raise ImageError(f"no snapshot of {emulation.cpu} was prepared under the key {key!r}")
         return Machine(self.image, emulation, source)
 
+    def boot(self, emulation: Emulation) -> Machine:
+        """Boot a board from its image and warm it up, as the booted snapshot is made; nothing is kept.
+
+        Raises:
+            ImageError: the board did not boot or did not answer.
+        """
+        machine = Machine(self.image, emulation, Source(self.image.root_disk, "raw"))
+        try:
+            machine.wait_until_ready(timeout_s=_BOOT_S, progress=self.progress)
+            self.progress(f"warming up the board {emulation.cpu}")
+            machine.run(WARM_UP_COMMAND, timeout_s=_BOOT_S)
+        except BaseException:
+            machine.kill()
+            raise
+        return machine
+
     def _stored(self, emulation: Emulation, key: str, make: Callable[[Path], str]) -> Source:
         if (source := self.find(emulation, key)) is not None:
             return source
@@ -124,10 +140,7 @@ class Snapshots:
 
     def _boot(self, emulation: Emulation) -> Callable[[Path], str]:
         def make(folder: Path) -> str:
-            with Machine(self.image, emulation, Source(self.image.root_disk, "raw")) as machine:
-                machine.wait_until_ready(timeout_s=_BOOT_S, progress=self.progress)
-                self.progress(f"warming up the board {emulation.cpu}")
-                machine.run(WARM_UP_COMMAND, timeout_s=_BOOT_S)
+            with self.boot(emulation) as machine:
                 _settle_and_save(machine, folder)
             return f"../../{self.image.root_disk.name}"
 

@@ -75,7 +75,14 @@ class Boards(Protocol):
 
 
 class RealBoards:
-    """Boards over SSH and emulated ones."""
+    """Boards over SSH and emulated ones.
+
+    Args:
+        fresh: boot emulated boards from their image instead of restoring snapshots.
+    """
+
+    def __init__(self, *, fresh: bool = False) -> None:
+        self._fresh = fresh
 
     def open(
         self,
@@ -89,7 +96,9 @@ class RealBoards:
         """Open one board of the farm."""
         from harness.device import open_device
 
-        return open_device(spec, builds=builds, holder=holder, progress=progress, cancel=cancel)
+        return open_device(
+            spec, builds=builds, holder=holder, progress=progress, cancel=cancel, fresh=self._fresh
+        )  # fmt: skip
 
     def open_local(self, root: Path, *, progress: Callable[[str], None]) -> AbstractContextManager[OpenBoard]:
         """Open the controller itself."""

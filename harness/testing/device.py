@@ -119,6 +119,7 @@ class FakeBoard:
         self._sessions = 0
         self._refused = 0
         self._failed: dict[str, int] = {}
+        self._drawn: dict[str, npt.NDArray[np.int64]] = {}
 
     @property
     def record(self) -> DeviceRecord:
@@ -153,9 +154,22 @@ class FakeBoard:
             self._failed[request.model] = failed + 1
             error = {"code": model.error, "message": f"the fake model fails: {model.error}"}
             return FakeSeen(self._reply(request, {}, error))
-        labels = np.load(self._files[request.data], allow_pickle=False)["y"]
+        labels = self._labels(request)
         arrays, scalars = _PLAYS[request.kind](model, request, labels, self._sessions)
-        return FakeSeen(self._reply(request, scalars, None), arrays)
+        reply = self._reply(request, scalars, None)
+        if not request.data:
+            reply.settings["data"] = hashlib.sha256(f"{request.seed} {request.samples}".encode()).hexdigest()
+            self._drawn[reply.settings["data"]] = labels
+        return FakeSeen(reply, arrays)
+
+    def _labels(self, request: SessionRequest) -> npt.NDArray[np.int64]:
+        """Read the labels of the data, or draw them as a real board draws inputs."""
+        if not request.data:
+            return np.arange(request.samples, dtype=np.int64) % CLASSES
+        if request.data in self._drawn:
+            return self._drawn[request.data]
+        labels: npt.NDArray[np.int64] = np.load(self._files[request.data], allow_pickle=False)["y"]
+        return labels[: request.samples or None]
 
     def _suffer(self) -> None:
         script, number = self._script, self._sessions

@@ -1,0 +1,110 @@
+"""Instruction sets compared, for a terminal: a table per file that fits 100 columns, then what there is to say.
+
+Everything that came from a board or a file name is neutral before it is placed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Final
+
+from harness.records.instruction_set import CpuRow, InstructionSets
+from harness.report.wording import COUNT_LIMITS, figure, neutral
+from harness.stats.instruction_set import TOLD
+from harness.units import Dimension
+
+NARROWEST: Final = 72
+HEADINGS: Final = ("CPU", "instructions", "ratio", "load", "first", "peak memory", "outputs", "features")
+_RIGHT: Final = frozenset({"instructions", "ratio", "load", "first", "peak memory", "costs", "against"})
+
+
+def render(compared: Sequence[InstructionSets], *, width: int = 100) -> str:
+    """Write every file's table and findings; one line says what a count cannot tell.
+
+    Args:
+        compared: one entry per file.
+        width: columns of the terminal for sentences; less than 72 counts as 72.
+    """
+    width = max(width, NARROWEST)
+    lines: list[str] = []
+    for file in compared:
+        lines += [*_heading(file, width), "", *_table(HEADINGS, [_cells(row, file.rows[0]) for row in file.rows])]
+        lines += [f"  {line}" for row in file.rows if row.failure for line in _failure(row, width - 2)]
+        if file.against:
+            lines += ["", *_against(file)]
+        lines += ["", *_findings(file, width), ""]
+    return "\n".join([*lines, *textwrap.wrap(COUNT_LIMITS, width)]) + "\n"
+
+
+def _heading(file: InstructionSets, width: int) -> list[str]:
+    said = f"{file.name} (sha256 {file.sha256[:12]}), {file.runtime}, {file.inputs}"
+    return textwrap.wrap(neutral(said), width)
+
+
+def _cells(row: CpuRow, first: CpuRow) -> tuple[str, ...]:
+    return (
+        neutral(row.cpu) + ("" if row.exists else " *"),
+        _count(row),
+        "" if row.ratio is None else f"{row.ratio:.3f}",
+        _short(row.load_instructions),
+        _short(row.first_instructions),
+        "" if row.peak_bytes is None else figure(row.peak_bytes, Dimension.BYTES),
+        _outputs(row, first),
+        neutral(" ".join(name for name in TOLD if name in row.features)) or ("" if row.failure else "none of these"),
+    )
+
+
+def _count(row: CpuRow) -> str:
+    """Write the count in full; a `~` says that its sessions did not agree to the last digit."""
+    if row.instructions is None:
+        return ""
+    return f"{'~' if len(set(row.counts)) > 1 else ''}{row.instructions:,.0f}"
+
+
+def _short(instructions: float | None) -> str:
+    return "" if instructions is None else figure(instructions, Dimension.COUNT)
+
+
+def _outputs(row: CpuRow, first: CpuRow) -> str:
+    if row.failure or not row.outputs_sha256:
+        return "-"
+    if row is first or row.outputs_sha256 == first.outputs_sha256:
+        return row.outputs_sha256[:8]
+    return row.outputs_sha256[:8] + (f" ±{row.max_abs:.1e}" if row.max_abs is not None else " !")
+
+
+def _failure(row: CpuRow, width: int) -> list[str]:
+    return textwrap.wrap(neutral(f"{row.cpu}: {' '.join(row.failure.split())}"), width)
+
+
+def _against(file: InstructionSets) -> list[str]:
+    headings = ("CPU", "costs", "against", "ratio")
+    rows = [
+        (neutral(row.cpu), f"{row.instructions:,.0f}", f"{row.against:,.0f}", f"{row.instructions / row.against:.3f}")
+        for row in file.rows
+        if row.instructions and row.against
+    ]
+    return [f"Against {neutral(file.against)}:", *_table(headings, rows)]
+
+
+def _findings(file: InstructionSets, width: int) -> list[str]:
+    if not file.findings:
+        return textwrap.wrap("Findings: none. It ran everywhere, with the same answers and the same code.", width)
+    lines = ["Findings:"]
+    for finding in file.findings:
+        text = neutral(" ".join(finding.text.split()))
+        lines += textwrap.wrap(text, width, initial_indent="- ", subsequent_indent="  ")
+    return lines
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lay out columns as wide as what stands in them; those that are empty in every row are left out."""
+    kept = [k for k in range(len(headings)) if any(row[k] for row in rows)]
+    widths = {k: max(len(headings[k]), *(len(row[k]) for row in rows)) for k in kept}
+
+    def line(cells: tuple[str, ...]) -> str:
+        placed = (cells[k].rjust(widths[k]) if headings[k] in _RIGHT else cells[k].ljust(widths[k]) for k in kept)
+        return "  ".join(placed).rstrip()
+
+    return [line(headings), *map(line, rows)]
