@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.agent.message import SessionReply, SessionRequest
+from harness.campaign.incident import NOT_THE_MODELS
 from harness.campaign.isa_request import IsaRequest
 from harness.errors import ArtifactError, FleetgateError, InfraError, Problem, RunCancelled, SpecError
 from harness.farm.engine import Engine, Job, JobResult, Progress
@@ -39,8 +40,6 @@ COUNTING_SESSIONS = 2
 MEMORY_REPEAT = 10
 WARMUP = 3
 _TURN_S = 0.2
-_NOT_THE_FILES = frozenset({"integrity", "sensor"})
-"""Codes of a failed session that say nothing of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +237,7 @@ class _Measuring:
         if code == "input":
             hint = "--shape NAME=1x3x224x224 for free axes, --data X.npz for inputs of your own"
             raise SpecError([Problem(str(self._path), 0, 0, message, hint)])
-        if code in _NOT_THE_FILES:
+        if code in NOT_THE_MODELS:
             raise InfraError(f"{self._device.name}: {message}", code=code)
 
 
