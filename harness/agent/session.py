@@ -5,7 +5,7 @@ Whatever goes wrong with the model is said in the result (`error`); what kills t
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import os
 import time
@@ -16,6 +16,7 @@ import numpy as np
 from harness.agent import synthetic
 from harness.agent.frame import MAX_PAYLOAD, encode_head
 from harness.agent.message import MeterRequest, SessionRequest
+from harness.agent.meters.work import InstructionCounter, Spent, observe
 from harness.agent.refusal import Refusal
 from harness.agent.samples import Samples
 from harness.agent.spawn import RUNTIME_SETTINGS
@@ -67,13 +68,13 @@ class Session:
         if self.request.data:
             self.samples = Samples.read(store.path(self.request.data), limit)
 
-    def load(self) -> Model:
-        """Load the model; notes `load_s`."""
+    def load(self, counter: InstructionCounter | None = None) -> Model:
+        """Load the model; notes `load_s` and, with a counter, `load_instruction_count`."""
         self.enter("load")
         path = self._link()
-        start = time.perf_counter()
-        model = self._runtime.load(path, self.request.provider, self.request.threads)
-        self.scalars["load_s"] = time.perf_counter() - start
+        act = functools.partial(self._runtime.load, path, self.request.provider, self.request.threads)
+        model, spent = observe(act, counter, exact=self.request.deterministic)
+        self.note("load", spent)
         self.provider = model.provider
         self.settings.update(model.settings)
         found = os.stat(path)
@@ -90,6 +91,12 @@ class Session:
             self.settings["data"] = Store(self._root).put(synthetic.pack(arrays))
             self.samples = Samples(arrays)
         return self.samples
+
+    def note(self, what: str, spent: Spent) -> None:
+        """Keep what an act cost as `<what>_s` and, if it was counted, `<what>_instruction_count`."""
+        self.scalars[f"{what}_s"] = spent.elapsed_s
+        if spent.instructions is not None:
+            self.scalars[f"{what}_instruction_count"] = float(spent.instructions)
 
     def enter(self, stage: str) -> None:
         """Tell the agent how far the session is, and let it hear that before anything is timed."""
@@ -115,11 +122,9 @@ class Session:
 
     def _link(self) -> str:
         """Give the stored object a name with the user's suffix, on the same inode: some runtimes look at it."""
-        folder = os.path.join(self._root, "active")
-        # The same length whatever the nonce: a path lies on the heap and on the stack.
-        name = hashlib.sha256(self.request.nonce.encode()).hexdigest()[:16]
+        # One session at a time, and one name for all: a path lies on the heap and on the stack of what is counted.
         suffix = self.request.suffix if self.request.suffix.replace(".", "").isalnum() else ""
-        path = os.path.join(folder, name + suffix)
+        path = os.path.join(self._root, "active", "model" + suffix)
         if os.path.lexists(path):
             os.unlink(path)
         stored = Store(self._root).path(self.request.model)

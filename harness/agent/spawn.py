@@ -19,6 +19,8 @@ from harness.agent.env import SYSTEM, env_path
 from harness.agent.refusal import Refusal
 
 MAX_MESSAGE = 64 << 10
+PAGE = 4 << 10
+"""All messages are as long as this or a multiple: the heap of a zygote remembers how long the last one was."""
 _TAIL = 8 << 10
 _READS = 32
 """Reads of 64 KiB at a time: more than a pipe holds, and an end for who writes without end."""
@@ -160,12 +162,13 @@ class Zygote:
 
 
 def encode_request(request: dict[str, object]) -> bytes:
-    """Return the message that carries a session request to a zygote.
+    """Return the message that carries a session request to a zygote, filled up to a whole `PAGE`.
 
     Raises:
         Refusal: `request` when it is longer than a message may be.
     """
     message = json.dumps(request).encode()
+    message = message.ljust(-(-len(message) // PAGE) * PAGE)
     if len(message) > MAX_MESSAGE:
         raise Refusal("request", f"a session request of {len(message)} bytes is longer than {MAX_MESSAGE}")
     return message

@@ -18,8 +18,8 @@ from harness.agent.crash import tell_crashes
 from harness.agent.env import SYSTEM, env_path
 from harness.agent.meters.memory import remember_resident
 from harness.agent.runtimes import Runtime, load_runtime
+from harness.agent.spawn import MAX_MESSAGE, PAGE
 
-_MAX_REQUEST = 64 << 10
 _REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
 
@@ -92,7 +92,7 @@ def _rehearse(root: str, adapter: Runtime) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     for _ in range(3):
         rights = null.to_bytes(4, sys.byteorder) * 2
-        ours.sendmsg([_REHEARSAL], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        ours.sendmsg([_REHEARSAL.ljust(PAGE)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         _serve_one(theirs, root, adapter)
         ours.recv(64)
         ours.recv(64)
@@ -102,7 +102,7 @@ def _rehearse(root: str, adapter: Runtime) -> None:
 
 
 def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
-    message, rights, _, _ = control.recvmsg(_MAX_REQUEST, socket.CMSG_SPACE(8))
+    message, rights, _, _ = control.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(8))
     if not message:
         return False
     data = rights[0][2]
@@ -110,7 +110,7 @@ def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
     pid = os.fork()
     if pid == 0:
         control.close()
-        if message == _REHEARSAL:
+        if message.startswith(_REHEARSAL):
             os._exit(0)
         _become_session(message, log_fd, result_fd, root, adapter)
     os.close(log_fd)

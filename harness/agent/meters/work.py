@@ -11,8 +11,13 @@ import errno
 import fcntl
 import os
 import struct
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from harness.agent.process import libc, read_architecture
+
+T = TypeVar("T")
 
 _SYSCALL = {"x86_64": 298, "aarch64": 241, "armv7l": 364, "armv6l": 364, "armv8l": 364}
 _ATTR_SIZE = 128
@@ -57,3 +62,37 @@ class InstructionCounter:
     def close(self) -> None:
         """Give the counter back."""
         os.close(self._fd)
+
+
+class Spent(NamedTuple):
+    """What one act cost: seconds of the board's clock, and user instructions where they were counted."""
+
+    elapsed_s: float
+    instructions: int | None
+
+
+def observe(act: Callable[[], T], counter: InstructionCounter | None, *, exact: bool) -> tuple[T, Spent]:
+    """Do something once, timed and, with a counter, counted.
+
+    Reading a clock takes some instructions more or less (the kernel may be setting it), and the counter's system calls
+    take time. On a board whose time is a count (`exact`) nothing may disturb the count, elsewhere nothing the time.
+    """
+    clock = time.perf_counter_ns
+    count = None
+    if counter is None:
+        start = clock()
+        value = act()
+        end = clock()
+    elif exact:
+        start = clock()
+        counter.start()
+        value = act()
+        count = counter.stop()
+        end = clock()
+    else:
+        counter.start()
+        start = clock()
+        value = act()
+        end = clock()
+        count = counter.stop()
+    return value, Spent((end - start) * 1e-9, count)

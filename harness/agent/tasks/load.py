@@ -1,8 +1,8 @@
-"""The timed loop: load, first inference, warm-up, timed repeats. Single stream, closed loop, one sample.
+"""Load, first inference, warm-up, counted repeats, timed repeats. Single stream, closed loop, one sample.
 
 Between two clock readings stands the bound call and nothing else, so that the figures are those of a plain loop.
-Instructions are counted in the same repeats on a deterministic board, where the counter's system calls cannot disturb,
-and in repeats of their own elsewhere.
+Instructions are counted in repeats of their own, in which no clock is read, and before anything reads the board's
+condition: what such reading leaves on the heap differs from session to session.
 """
 
 from __future__ import annotations
@@ -19,42 +19,43 @@ from harness.agent.meters.contention import ContentionWatch, flags_of
 from harness.agent.meters.memory import read_swapped
 from harness.agent.meters.thermal import Thermometer
 from harness.agent.meters.time import ClockWatch, measure_resolution_s
-from harness.agent.meters.work import InstructionCounter, NoCounter
+from harness.agent.meters.work import InstructionCounter, NoCounter, observe
 
 if TYPE_CHECKING:
     from harness.agent.runtimes import Array
     from harness.agent.session import Session
 
 _COUNTED = 50
-"""Repeats that are counted where counting is apart from timing: counts scatter by 0.4 %, their median does not."""
+"""Most repeats that are counted: single counts scatter by 0.4 % (allocation), their median does not."""
 
 
 def run(session: Session) -> None:
     """Measure latency and work.
 
-    Arrays: latency_s float64 (repeat,), instructions int64 (repeat,) or (<= 50,) if counted, timed_output float32
-    (of the last timed call; of the first inference if the model keeps state: flag `note-stateful`).
-    Scalars: load_s, first_s, clock_resolution_s, warmup_count, cpu_s, involuntary_switches, run_delay_s.
+    Arrays: latency_s float64 (repeat,), instructions int64 (<= 50,) if counted, timed_output float32 (of the last timed
+    call; of the first inference if the model keeps state: flag `note-stateful`).
+    Scalars: load_s, first_s, load_instruction_count and first_instruction_count if counted, clock_resolution_s,
+    warmup_count, cpu_s, involuntary_switches, run_delay_s.
     """
     request = session.request
-    model = session.load()
-    call = bind_first(session, model)
     counter = _open_counter(session)
+    model = session.load(counter)
+    call = bind_first(session, model)
     session.enter("run")
-    start = time.perf_counter_ns()
-    raw = call()
-    session.scalars["first_s"] = (time.perf_counter_ns() - start) * 1e-9
+    raw, spent = observe(call, counter, exact=request.deterministic)
+    session.note("first", spent)
     first = flatten(model.outputs(raw))
     del raw
     quiesce()
     for _ in range(request.warmup):
         call()
+    if counter is not None:
+        counts = _count(call, min(request.repeat, _COUNTED), counter)
+        session.arrays["instructions"] = np.frombuffer(counts, dtype=np.int64)
     clock, thermometer, watch = ClockWatch(), Thermometer(), ContentionWatch()
-    latencies, counts, raw = _measure(call, request.repeat, counter, together=request.deterministic)
+    latencies, raw = _time(call, request.repeat)
     contention = watch.scalars()
     session.arrays["latency_s"] = times_s = np.frombuffer(latencies, dtype=np.int64) * 1e-9
-    if counts is not None:
-        session.arrays["instructions"] = np.frombuffer(counts, dtype=np.int64)
     last = flatten(model.outputs(raw))
     # A model that keeps state (a streaming one) answers the same sample otherwise each time: only its first answer can
     # be compared with the accuracy pass, which has another history from its second sample on.
@@ -104,18 +105,6 @@ def _open_counter(session: Session) -> InstructionCounter | None:
         return None
 
 
-def _measure(
-    call: Callable[[], Any], repeat: int, counter: InstructionCounter | None, *, together: bool
-) -> tuple[array[int], array[int] | None, Any]:
-    if counter is None:
-        latencies, raw = _time(call, repeat)
-        return latencies, None, raw
-    if together:
-        return _time_and_count(call, repeat, counter)
-    latencies, raw = _time(call, repeat)
-    return latencies, _count(call, min(repeat, _COUNTED), counter), raw
-
-
 def _time(call: Callable[[], Any], repeat: int) -> tuple[array[int], Any]:
     clock = time.perf_counter_ns
     latencies = array("q", bytes(8 * repeat))
@@ -138,20 +127,3 @@ def _count(call: Callable[[], Any], repeat: int, counter: InstructionCounter) ->
         call()
         counts[k] = counter.stop()
     return counts
-
-
-def _time_and_count(
-    call: Callable[[], Any], repeat: int, counter: InstructionCounter
-) -> tuple[array[int], array[int], Any]:
-    clock = time.perf_counter_ns
-    latencies, counts = array("q", bytes(8 * repeat)), array("q", bytes(8 * repeat))
-    raw = None
-    for k in range(repeat):
-        raw = None
-        counter.start()
-        before = clock()
-        raw = call()
-        after = clock()
-        counts[k] = counter.stop()
-        latencies[k] = after - before
-    return latencies, counts, raw
