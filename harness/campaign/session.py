@@ -118,7 +118,7 @@ def _first_pair(planned: Sequence[PlannedSession], kind: SessionKind) -> tuple[P
 
 def counts_work(wanted: Wanted, device: Device) -> bool:
     """Tell whether a timed session must count instructions (reading the counter costs a little time)."""
-    return any(metric == "work.instructions" or _is_modelled(metric, device) for metric in wanted.metrics)
+    return any(metric.startswith("work.") or _is_modelled(metric, device) for metric in wanted.metrics)
 
 
 def _kinds(metrics: Iterable[str], device: Device) -> set[SessionKind]:

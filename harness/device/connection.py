@@ -18,6 +18,8 @@ class Reach:
     transport: Transport
     is_alive: Callable[[], bool] | None = None
     emulator: str = ""
+    snapshot: str = ""
+    """Id of the machine state that an emulated board started from."""
 
 
 @contextlib.contextmanager

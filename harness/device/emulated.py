@@ -137,7 +137,7 @@ class EmulatedBoards:
             self._cancellation.doing(machine.kill),
             connected(endpoint, self._cancellation, machine.alive) as transport,
         ):
-            yield Reach(transport, machine.alive, emulator)
+            yield Reach(transport, machine.alive, emulator, machine.source.id)
 
     def _tidy(self, machine: Machine) -> None:
         """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""

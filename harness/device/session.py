@@ -81,6 +81,7 @@ class OpenDevice:
             facts=self.facts,
             fingerprint=fingerprint(self.facts, envs, self._reach.emulator),
             emulator=self._reach.emulator,
+            snapshot=self._reach.snapshot,
         )
 
     def deploy(self, path: Path) -> str:

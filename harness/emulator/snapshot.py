@@ -5,6 +5,9 @@ boards continue from one at once, each on an overlay of its own. (An internal sn
 for every start: it is not seen through a backing file.) Knows nothing of transports and runtimes: what preparing means
 is the caller's.
 
+Every snapshot has an id that no other has, made with the same key or not: boards of one id count alike to the last
+digit, boards of two ids nearly so.
+
 The clock of a restored board: with icount it goes on from the moment of the snapshot, on a date in January 2025;
 without, the guest's wall clock is as old as the snapshot. Only differences of board times mean something.
 """
@@ -88,8 +91,7 @@ class Snapshots:
 
     def find(self, emulation: Emulation, key: str) -> Source | None:
         """Give a snapshot if the cache has it; an empty key means the booted board."""
-        folder = self.folder(emulation, key)
-        return Source(folder / DISK, "qcow2", folder / STATE) if (folder / ABOUT).exists() else None
+        return _read(self.folder(emulation, key))
 
     def start(self, emulation: Emulation, key: str = "") -> Machine:
         """Start a board from the snapshot `key`, or from the booted one when it is empty.
@@ -132,11 +134,13 @@ class Snapshots:
                 backing = make(unfinished)
                 # Relative, so that the cache folder may be moved.
                 name_backing(unfinished / DISK, backing, "qcow2" if backing.endswith(".qcow2") else "raw")
-                about = {**self._identity(emulation, key), "made_at": int(time.time())}
+                about = {**self._identity(emulation, key), "made_at": int(time.time()), "id": _hash(unfinished / STATE)}
                 (unfinished / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         size = stored_bytes(folder) / 2**20
         self.progress(f"the {what} is made: {size:.0f} MiB in {time.monotonic() - started:.0f} s")
-        return Source(folder / DISK, "qcow2", folder / STATE)
+        made = _read(folder)
+        assert made is not None
+        return made
 
     def _boot(self, emulation: Emulation) -> Callable[[Path], str]:
         def make(folder: Path) -> str:
@@ -166,6 +170,20 @@ class Snapshots:
             "command": COMMAND_VERSION,
             "warm_up": hashlib.sha256(WARM_UP_COMMAND.encode()).hexdigest()[:12],
         }
+
+
+def _read(folder: Path) -> Source | None:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Source(folder / DISK, "qcow2", folder / STATE, about["id"])
+
+
+def _hash(state: Path) -> str:
+    """Name a machine state by its bytes: they hold what chance gave that board (entropy), and no two are alike."""
+    with state.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _settle_and_save(machine: Machine, folder: Path) -> None:

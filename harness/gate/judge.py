@@ -7,6 +7,7 @@ every gate, and draws the release decision. Reads samples through a port; writes
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from harness.errors import RecordError
@@ -57,7 +58,9 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         if record and record.sessions and device.name not in met:
             raise RecordError(f"{planned.key}: measured on {device.name}, of which the record says nothing")
         standing = _standing(record, met.get(planned.device), cancelled=run.cancelled)
+        snapshot = met[device.name].snapshot if device.name in met else ""
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
+        evidence = replace(evidence, snapshot=snapshot) if evidence else None
         verdicts.extend(judge_cell(planned, evidence, standing))
         described = describe_answers(evidence) if evidence else None
         answers.extend([described] if described else [])

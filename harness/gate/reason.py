@@ -28,6 +28,8 @@ def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: f
 
 def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:
     """Explain a verdict on a worsening against the baseline, or on a loss against the reference."""
+    if comparison.basis:
+        return _explain_counts(limit, comparison, outcome)
     dimension = Dimension.RATIO if limit.kind is LimitKind.REGRESS else Dimension.POINTS
     found, own = comparison.estimate, METRICS[limit.metric].dimension
     arms = f"{format(comparison.candidate.value, own)} against {format(comparison.baseline.value, own)}"
@@ -38,6 +40,33 @@ def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -
     if outcome is Outcome.INCONCLUSIVE:
         return f"{change}: {_undecided(limit, found)}"
     return f"{change}, more than the allowed {limit.text}"
+
+
+def _explain_counts(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:
+    """Explain two instruction counts: the same code path, or another one, and by how much."""
+    change = comparison.estimate.value
+    low, high = ends(comparison.estimate)
+    candidate, baseline = (f"{arm.value:,.0f}" for arm in (comparison.candidate, comparison.baseline))
+    counts = f"({candidate} against {baseline}; {comparison.basis})"
+    size = _signed(change)
+    if change == 0:
+        said = f"{limit.metric} is equal: the same code path {counts}"
+    elif low <= 0 <= high:
+        said = f"{limit.metric} is equal within 0.1 %: {size} {counts}"
+    elif change < 0:
+        said = f"{limit.metric}: code path changed, fewer instructions: {size} {counts}"
+    else:
+        within = ", within the limit" if outcome is Outcome.PASS else ""
+        said = f"{limit.metric}: code path changed{within}: {size} {counts}"
+    if outcome is Outcome.INCONCLUSIVE:
+        return f"{said}: the limit {limit.text} lies inside [{_signed(low)}, {_signed(high)}]"
+    return (
+        f"{said}; allowed is {limit.text}" if outcome is Outcome.PASS else f"{said}, more than the allowed {limit.text}"
+    )
+
+
+def _signed(share: float) -> str:
+    return ("+" if share > 0 else "") + format(share, Dimension.RATIO)
 
 
 def show(estimate: Estimate, dimension: Dimension, *, apart: float) -> str:

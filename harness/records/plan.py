@@ -28,6 +28,8 @@ class RecordedFigure:
     """`file (run id)` of reports/baselines/."""
     hits: str = ""
     """Accuracy: which samples were right, so that the candidate's are paired with them (`stats.accuracy.pack_hits`)."""
+    snapshot: str = ""
+    """Id of the machine state in which it was counted (`DeviceRecord.snapshot`); empty: unknown or not emulated."""
 
 
 @dataclass(frozen=True, slots=True)

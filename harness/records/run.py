@@ -8,8 +8,9 @@ from harness.records.cell import CellRecord, Incident
 from harness.records.plan import Plan
 from harness.spec.model import Tier
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # 1: first version.
+# 2: DeviceRecord.snapshot and RecordedFigure.snapshot; empty in records of version 1.
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class DeviceRecord:
     emulator: str = ""
     """QEMU version, snapshot and image digests; empty on hardware."""
     incidents: tuple[Incident, ...] = ()
+    snapshot: str = ""
+    """Id of the machine state that an emulated board started from, which no other has; empty on hardware."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ def _latency(name: str, description: str) -> Metric:
     return Metric(name, Dimension.TIME, description, True, "timing", _WORSE_WHEN_MORE, True)
 
 
+def _work(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.COUNT, description, True, "timing", _WORSE_WHEN_MORE, moves_with_day=False)
+
+
 def _memory(name: str, description: str) -> Metric:
     return Metric(name, Dimension.BYTES, description, True, "memory", _WORSE_WHEN_MORE, True)
 
@@ -88,10 +92,9 @@ _ALL = (
     _latency("latency.first", "Time of the first inference after loading."),
     _latency("load.time", "Time to load the model into the runtime."),
     Metric("throughput", Dimension.RATE, "Inferences per second.", False, "timing", _WORSE_WHEN_LESS, True),
-    Metric(
-        "work.instructions", Dimension.COUNT, "User-mode instructions of one inference.", True, "timing",
-        _WORSE_WHEN_MORE, moves_with_day=False,
-    ),
+    _work("work.instructions", "User-mode instructions of one inference."),
+    _work("work.load", "User-mode instructions to load the model into the runtime."),
+    _work("work.first", "User-mode instructions of the first inference after loading."),
     _memory("memory.peak", "Largest resident memory of the process that runs the model."),
     _memory("memory.model", "Peak memory above that of the runtime without a model."),
     Metric(

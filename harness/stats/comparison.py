@@ -6,11 +6,12 @@ what does not move with the day. Knows no limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.records.cell import Role, SessionRecord
+from harness.records.outcome import Outcome
 from harness.records.plan import RecordedFigure
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
@@ -28,6 +29,9 @@ from harness.stats.accuracy import (
 from harness.stats.estimate import PAGE_BYTES, bounded, estimate, figure_label, interval_over_sessions
 from harness.stats.evidence import Evidence, Missing, valid_pairs
 from harness.stats.figure import KINDS, session_figure, session_kind
+from harness.stats.work import basis_of, is_counted, work_change
+
+MEASURED = "measured in this run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Comparison:
     baseline: Estimate
     source: str
     """`measured in this run`, `reference`, or where the committed figure stands."""
+    basis: str = ""
+    """Of two counts: how far apart they may lie on one code path (`harness.stats.work`); empty: no counts."""
 
 
 def worsening(evidence: Evidence, metric: str) -> Comparison | Missing:
@@ -54,9 +60,15 @@ def worsening(evidence: Evidence, metric: str) -> Comparison | Missing:
         return _against_recorded(evidence, metric, candidate)
     baseline = estimate(evidence, metric, Role.BASELINE)
     if isinstance(baseline, Missing):
+        if baseline.outcome is Outcome.INFRA:
+            return replace(baseline, reason=f"baseline: {baseline.reason}")
         return Missing(f"no baseline: {_baseline_failure(evidence) or baseline.reason}")
+    if is_counted(evidence, metric):
+        pairs = valid_pairs(evidence, session_kind(evidence, metric))
+        counted = _counted(metric, candidate, baseline, source=MEASURED, is_same_state=True)
+        return pairs if isinstance(pairs, Missing) else counted
     ratio = _ratio(evidence, metric, candidate, baseline)
-    return ratio if isinstance(ratio, Missing) else Comparison(ratio, candidate, baseline, "measured in this run")
+    return ratio if isinstance(ratio, Missing) else Comparison(ratio, candidate, baseline, MEASURED)
 
 
 def loss(evidence: Evidence, metric: str) -> Comparison | Missing:
@@ -138,6 +150,9 @@ def _against_recorded(evidence: Evidence, metric: str, candidate: Estimate) -> C
     if recorded is None:
         return Missing("no baseline: the suite names no baseline file and no committed figure applies")
     baseline = Estimate(recorded.value, recorded.low, recorded.high, 1, "committed figure")
+    if is_counted(evidence, metric) and recorded.value > 0:
+        is_same = bool(recorded.snapshot) and recorded.snapshot == evidence.snapshot
+        return _counted(metric, candidate, baseline, source=recorded.source, is_same_state=is_same)
     if metric in DEPTHS:
         found = _recorded_loss(evidence, candidate, recorded)
     elif metric in KINDS:
@@ -154,6 +169,11 @@ def _recorded_loss(evidence: Evidence, candidate: Estimate, recorded: RecordedFi
         return ours
     theirs = unpack_hits(recorded.hits, ours.size) if recorded.hits else None
     return _recorded_ratio(recorded.metric, candidate, recorded) if theirs is None else _paired_loss(theirs, ours)
+
+
+def _counted(metric: str, candidate: Estimate, baseline: Estimate, *, source: str, is_same_state: bool) -> Comparison:
+    basis = basis_of(metric, is_same_state=is_same_state)
+    return Comparison(work_change(candidate, baseline, basis), candidate, baseline, source, basis)
 
 
 def _recorded_ratio(metric: str, candidate: Estimate, recorded: RecordedFigure) -> Estimate | Missing:

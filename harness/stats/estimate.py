@@ -4,7 +4,7 @@ Which interval belongs to which metric is decided here and nowhere else:
 
 | figure | interval |
 |---|---|
-| work on a deterministic board | all sessions, which must agree within 0.1 % |
+| work on a deterministic board | none: counts that repeat (`harness.stats.work`) |
 | memory, energy by sensor, virtual time, modelled energy | Student's t over sessions (near-deterministic figures) |
 | wall-clock times, work on hardware | order statistics of the median over sessions |
 | accuracy and agreement | Wilson over samples |
@@ -30,8 +30,8 @@ from harness.stats.interval import Interval, median_interval, student_interval
 from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
 from harness.stats.timed_output import timed_output_problem
+from harness.stats.work import is_counted, work_estimate
 
-WORK_REPEATABILITY = 1e-3
 PAGE_BYTES = 4096.0
 VIRTUAL_TICK_S = 16e-9
 """QEMU's generic timer ticks at 62.5 MHz."""
@@ -101,8 +101,6 @@ def interval_over_sessions(
         The interval and its method in words.
     """
     n = figures.size
-    if metric == "work.instructions" and evidence.planned.tier is Tier.DETERMINISTIC:
-        return Interval(float(figures.min()), float(figures.max()), 1.0), f"exact count, repeated in {n} sessions"
     if is_near_normal(evidence, metric):
         step = _quantum(metric) if quantum is None else quantum
         return student_interval(figures, quantum=step), f"Student's t over {n} sessions, 90 %"
@@ -127,13 +125,13 @@ def _session_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate |
     figures = session_figures(evidence, metric, role)
     if isinstance(figures, Missing):
         return figures
-    problem = _unrepeatable(evidence, metric, figures) or _untrusted_time(evidence, metric, role)
+    problem = _untrusted_time(evidence, metric, role)
     if problem:
         return problem
+    if is_counted(evidence, metric):
+        return work_estimate(evidence, metric, role)
     bounds, method = interval_over_sessions(evidence, metric, figures)
-    middle = (
-        figures.mean() if is_near_normal(evidence, metric) and metric != "work.instructions" else np.median(figures)
-    )
+    middle = figures.mean() if is_near_normal(evidence, metric) else np.median(figures)
     return Estimate(
         float(middle),
         bounded(bounds.low),
@@ -143,18 +141,6 @@ def _session_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate |
         figure_label(evidence, metric),
         _energy_components(evidence, metric, role),
     )
-
-
-def _unrepeatable(evidence: Evidence, metric: str, figures: FloatArray) -> Missing | None:
-    if metric != "work.instructions" or evidence.planned.tier is not Tier.DETERMINISTIC:
-        return None
-    if figures.size < 2:
-        return Missing("one session cannot show that the count repeats: at least 2 needed")
-    spread = float(np.ptp(figures) / np.median(figures))
-    if spread <= WORK_REPEATABILITY:
-        return None
-    reason = f"count not repeatable: sessions differ by {spread:.2%}, a deterministic board allows 0.1 %"
-    return Missing(reason, Outcome.DEVICE, Attribution.DEVICE)
 
 
 def _untrusted_time(evidence: Evidence, metric: str, role: Role) -> Missing | None:

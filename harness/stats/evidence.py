@@ -54,6 +54,8 @@ class Evidence:
     device: Device
     cell: CellRecord
     arrays: Mapping[str, AnyArray]
+    snapshot: str = ""
+    """Id of the machine state that the board started from (`DeviceRecord.snapshot`)."""
 
     def sessions(self, role: Role, kind: SessionKind) -> tuple[SessionRecord, ...]:
         """Return the sessions of one arm and kind in the order in which they ran."""

@@ -21,6 +21,9 @@ QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "lat
 
 SCALARS = {"latency.first": "first_s", "load.time": "load_s", "memory.peak": "hwm_bytes"}
 
+ONCE = {"work.load": "load_instruction_count", "work.first": "first_instruction_count"}
+"""Counted once per session."""
+
 FEWEST_COUNTS = 24
 """Single counts scatter by 0.4 % (allocation), the median of this many does not; boards may count fewer."""
 
@@ -29,7 +32,7 @@ HWMON_FIGURES = {"power.mean": "total_w", "power.idle": "idle_w", "energy.per_in
 
 KINDS = {
     **dict.fromkeys((*QUANTILES, "latency.mean", "latency.first", "load.time", "throughput"), SessionKind.TIMING),
-    "work.instructions": SessionKind.TIMING,
+    **dict.fromkeys(("work.instructions", *ONCE), SessionKind.TIMING),
     "memory.peak": SessionKind.MEMORY,
     "memory.model": SessionKind.MEMORY,
     **dict.fromkeys(HWMON_FIGURES, SessionKind.ENERGY),
@@ -117,9 +120,7 @@ def _model_memory(_: Evidence, session: SessionRecord, __: str) -> float | Missi
 def _work(evidence: Evidence, session: SessionRecord, _: str) -> float | Missing:
     raw = evidence.array(session, "instructions")
     if raw is None:
-        why = next((flag for flag in session.flags if flag.startswith("no-counter")), "no-counter")
-        reason = f"the board counts no user instructions ({why})"
-        return Missing(reason, Outcome.DEVICE, Attribution.DEVICE)
+        return _no_counter(session)
     found = finite(raw, "instruction counts")
     if isinstance(found, Missing):
         return found
@@ -127,6 +128,16 @@ def _work(evidence: Evidence, session: SessionRecord, _: str) -> float | Missing
     if found.size < fewest or (found <= 0).any():
         return implausible(f"session {session.order} brought {found.size} of {fewest} counts, lowest {found.min():g}")
     return order_quantile(found, 0.5)
+
+
+def _work_once(_: Evidence, session: SessionRecord, metric: str) -> float | Missing:
+    found = session.scalars.get(ONCE[metric])
+    return _no_counter(session) if found is None else found
+
+
+def _no_counter(session: SessionRecord) -> Missing:
+    why = next((flag for flag in session.flags if flag.startswith("no-counter")), "no-counter")
+    return Missing(f"the board counts no user instructions ({why})", Outcome.DEVICE, Attribution.DEVICE)
 
 
 def _modelled_energy(evidence: Evidence, session: SessionRecord, _: str) -> float | Missing:
@@ -154,5 +165,6 @@ _RULES: dict[str, Callable[[Evidence, SessionRecord, str], float | Missing]] = {
     **dict.fromkeys(SCALARS, _scalar),
     "memory.model": _model_memory,
     "work.instructions": _work,
+    **dict.fromkeys(ONCE, _work_once),
     **dict.fromkeys(HWMON_FIGURES, _hwmon),
 }

@@ -26,7 +26,9 @@ from harness.stats.accuracy import DEPTHS, hits, pack_hits
 from harness.store.file import read_bounded, write_whole
 from harness.store.read import StoredRun
 
-BASELINE_VERSION = 1
+BASELINE_VERSION = 2
+# 1: first version.
+# 2: Baseline.snapshot; empty in files of version 1.
 MOST_BASELINE_BYTES = 2**20
 
 
@@ -58,6 +60,8 @@ class Baseline:
     data: FileIdentity
     runtime: RuntimeRecord
     figures: dict[str, BaselineFigure]
+    snapshot: str = ""
+    """Id of the machine state that the board started from; empty on a physical board."""
 
 
 def promote(run: StoredRun, root: Path) -> list[Path]:
@@ -111,7 +115,9 @@ def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...
         return ()
     source = f"{path.name} (run {baseline.run_id})"
     return tuple(
-        RecordedFigure(metric, figure.value, figure.low, figure.high, source, figure.hits)
+        RecordedFigure(
+            metric, figure.value, figure.low, figure.high, source, hits=figure.hits, snapshot=baseline.snapshot
+        )
         for metric, figure in sorted(baseline.figures.items())
     )
 
@@ -123,8 +129,8 @@ def read_baseline(path: Path) -> Baseline:
         RecordError: it is none, or of another version, or names a metric that is not in the catalogue.
     """
     baseline = from_json(Baseline, read_bounded(path, MOST_BASELINE_BYTES), source=str(path))
-    if baseline.schema_version != BASELINE_VERSION:
-        raise RecordError(f"{path}: baseline version {baseline.schema_version}, not {BASELINE_VERSION}")
+    if not 1 <= baseline.schema_version <= BASELINE_VERSION:
+        raise RecordError(f"{path}: baseline version {baseline.schema_version}, not 1 to {BASELINE_VERSION}")
     for metric, figure in baseline.figures.items():
         if metric not in METRICS or METRICS[metric].moves_with_day:
             raise RecordError(f"{path}: {metric!r} is no figure that stays the same from day to day")
@@ -152,10 +158,12 @@ def _passed(run: StoredRun, verdicts: Iterable[Verdict]) -> Iterable[Evidence]:
         outcomes.setdefault(verdict.cell, set()).add(verdict.outcome)
     records = {cell.key: cell for cell in run.record.cells}
     devices = {device.name: device for device in run.record.plan.devices}
+    snapshots = {device.name: device.snapshot for device in run.record.devices}
     for planned in run.record.plan.cells:
         if outcomes.get(planned.key) == {Outcome.PASS}:
             arrays = run.samples.arrays(planned.key)
-            yield Evidence(planned, devices[planned.device], records[planned.key], arrays)
+            device = devices[planned.device]
+            yield Evidence(planned, device, records[planned.key], arrays, snapshots.get(device.name, ""))
 
 
 def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
@@ -182,6 +190,7 @@ def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
         planned.data,
         runtime,
         figures,
+        evidence.snapshot,
     )
 
 

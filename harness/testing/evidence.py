@@ -64,6 +64,8 @@ class Scene:
     exists: bool = True
     """False: an emulated board with a CPU that no board has."""
     seed: int = 1
+    snapshot: str = ""
+    """Of an emulated board."""
 
     @property
     def key(self) -> str:
@@ -75,7 +77,7 @@ class Scene:
         arrays = dict(_labels(self))
         sessions = _sessions(self, arrays)
         record = CellRecord(self.key, sessions, self.incidents, _reference_refs(arrays))
-        return Evidence(_planned(self), _device(self), record, arrays)
+        return Evidence(_planned(self), _device(self), record, arrays, self.snapshot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def run_of(cells: Iterable[Evidence | PlannedCell], *, cancelled: bool = False) 
     plan = Plan("lab", "farm.yaml", tuple(devices.values()), planned)
     plan = replace(plan, sha256=plan_sha256(plan))
     records = tuple(cell.cell for cell in seen if isinstance(cell, Evidence))
-    met = tuple(DeviceRecord(item.name, item.profile, item.tier, None, "print") for item in devices.values())
+    snapshots = {cell.device.name: cell.snapshot for cell in seen if isinstance(cell, Evidence)}
+    met = tuple(
+        DeviceRecord(item.name, item.profile, item.tier, None, "print", snapshot=snapshots.get(item.name, ""))
+        for item in devices.values()
+    )
     environment = Environment("0.1.0", "3.11.2", "Linux", ("pytest", "--devices=farm.yaml"))
     times = ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
     run = RunRecord(SCHEMA_VERSION, "r1", *times, environment, plan, met, records, cancelled)
@@ -163,7 +169,9 @@ def _timing(scene: Scene, scale: float, rng: np.random.Generator) -> Measured:
     level = scene.latency_s * scale * (1.0 if is_exact else float(rng.normal(1.0, scene.noise)))
     calls = level * (1.0 + 0.01 * np.linspace(0.0, 1.0, scene.repeat))
     scalars = {"load_s": 0.02 * scale, "first_s": 2 * level, "clock_resolution_s": 1e-9}
-    counts = np.full(scene.repeat, round(scene.work * scale), dtype=np.int64)
+    work = round(scene.work * scale)
+    scalars |= {"load_instruction_count": 20.0 * work, "first_instruction_count": 2.0 * work}
+    counts = np.full(scene.repeat, work, dtype=np.int64)
     answer = _scores(scene, scene.wrong)[0]
     return scalars, {"latency_s": calls, "instructions": counts, "timed_output": answer}
 

@@ -44,23 +44,37 @@ def say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def measure_instructions() -> np.ndarray:
-    """Restore a deterministic board and count one session there."""
+def count_twice() -> tuple[str, list[SessionResult]]:
+    """Restore a deterministic board; return its snapshot's id and two sessions there."""
     with open_device(make_spec(icount=True), builds=[("onnxruntime", BUILD)], progress=say) as device:
         assert device.facts.cpu == "Cortex-A53"
         assert "snapshot" in device.record.emulator
-        result = run_session(device, "timing", repeat=10)
-    assert result.reply.error is None
-    return result.arrays["instructions"]
+        results = [run_session(device, "timing", repeat=24) for _ in range(2)]
+        snapshot = device.record.snapshot
+    assert [result.reply.error for result in results] == [None, None]
+    return snapshot, results
 
 
 def test_counts_of_one_snapshot_are_equal_to_the_digit() -> None:
-    """Two boards restored from one snapshot count the same instructions in every single repeat."""
-    first, second = measure_instructions(), measure_instructions()
+    """Two sessions of one board, and two of another that continues from the same snapshot, count the same.
 
-    assert first.shape == (10,)
+    A single repeat may be disturbed (`harness.stats.work`): the least of the two sessions is compared, repeat by repeat.
+    Loading and the first inference run once per session and agree within 0.1 %.
+    """
+    snapshot, ours = count_twice()
+    other, theirs = count_twice()
+
+    first, second, third, fourth = (result.arrays["instructions"] for result in (*ours, *theirs))
+    assert first.shape == (24,)
     assert first.min() > 100_000
-    np.testing.assert_array_equal(first, second)
+    assert np.mean(first == second) > 0.5
+    assert np.mean(third == fourth) > 0.5
+    np.testing.assert_array_equal(np.minimum(first, second), np.minimum(third, fourth))
+    assert snapshot == other != ""
+    for name in ("load_instruction_count", "first_instruction_count"):
+        once = [result.reply.scalars[name] for result in (*ours, *theirs)]
+        assert min(once) > 100_000
+        assert max(once) <= 1.001 * min(once)
 
 
 def test_killed_machine_is_a_lost_link() -> None:

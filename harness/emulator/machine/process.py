@@ -45,6 +45,8 @@ class Source:
     disk: Path
     disk_format: str
     state: Path | None = None
+    id: str = ""
+    """Of the snapshot that they make together; empty when the machine boots."""
 
 
 class Machine:
@@ -91,7 +93,7 @@ class Machine:
 
     def describe(self) -> str:
         """Say what this board is made of, for records: QEMU's version, image, packages, snapshot."""
-        state = f", snapshot {self.source.disk.parent.name}" if self.source.state else ""
+        state = f", snapshot {self.source.id[:12]}" if self.source.state else ""
         return f"QEMU {qemu_version()}, image {self.image.suite} {self.image.id} packages {self.image.content}{state}"
 
     def alive(self) -> bool:

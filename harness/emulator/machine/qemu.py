@@ -16,7 +16,7 @@ DISK = "disk.qcow2"
 STATE = "state"
 """File names in the folder of a machine, which is QEMU's working folder."""
 
-COMMAND_VERSION = 1
+COMMAND_VERSION = 2
 """Raise it when the command line changes: a machine state restores only under the options that it was saved with."""
 
 _OLDEST = (7, 2)
@@ -49,7 +49,7 @@ def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: b
         machine += ",dtb-randomness=off"
         clock = f"base={_DATE},clock=vm"
         kernel_options += " nokaslr norandmaps"
-        accelerator += ["-icount", "shift=0"]
+        accelerator += ["-icount", "shift=0,sleep=on"]
     return [
         program("qemu-system-aarch64") or "qemu-system-aarch64",
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),

@@ -89,7 +89,8 @@ def test_catalogue_names() -> None:
     """The catalogue holds the metrics of the design, each under its own name."""
     assert set(METRICS) == {
         *(f"latency.{name}" for name in ("p50", "p90", "p95", "p99", "mean", "first")),
-        *("load.time", "throughput", "work.instructions", "memory.peak", "memory.model", "storage.size"),
+        *("load.time", "throughput", "memory.peak", "memory.model", "storage.size"),
+        *("work.instructions", "work.load", "work.first"),
         *("power.mean", "power.idle", "energy.per_inference", "thermal.max", "accuracy.top1", "accuracy.top5"),
         *(f"parity.{name}" for name in ("cosine", "max_abs", "snr_db", "kl", "top1_agreement")),
         *(f"conformance.{name}" for name in ("flips", "max_abs", "max_ulp")),

@@ -42,8 +42,8 @@ def test_promotion_keeps_only_what_does_not_move_with_the_day(tmp_path: Path) ->
     assert [path.relative_to(tmp_path).as_posix() for path in written] == ["baselines/digits/int8.qemu-cortex-a53.json"]
     raw = json.loads(written[0].read_bytes())
     assert set(raw["figures"]) == {
-        "work.instructions", "storage.size", "accuracy.top1", "accuracy.top5", "parity.cosine", "parity.max_abs",
-        "parity.snr_db", "parity.kl", "parity.top1_agreement",
+        "work.instructions", "work.load", "work.first", "storage.size", "accuracy.top1", "accuracy.top5",
+        "parity.cosine", "parity.max_abs", "parity.snr_db", "parity.kl", "parity.top1_agreement",
     }  # fmt: skip
     assert raw["run_id"] == "r1"
 
@@ -59,7 +59,32 @@ def test_promoted_figures_apply_to_the_same_cell(tmp_path: Path) -> None:
 
     assert verdict.outcome is Outcome.REGRESSION
     assert verdict.baseline_source == "int8.qemu-cortex-a53.json (run r1)"
-    assert verdict.reason.startswith("work.instructions is 2 % worse than the baseline")
+    assert verdict.reason.startswith("work.instructions: code path changed: +2 % (1,020,000 against 1,000,000; another")
+
+
+def test_a_baseline_carries_the_snapshot_it_was_counted_in(tmp_path: Path) -> None:
+    """In the same machine state the next count is compared to the last digit, and the verdict says so."""
+    scene = replace(SCENE, snapshot="5a")
+    promote(_stored(tmp_path, scene), tmp_path)
+    gated = replace(scene, limits=(limit("work.instructions", "regress", 0.0, "0 %"),))
+    recorded = recorded_figures(tmp_path, gated.evidence().planned)
+
+    run, samples = run_of([replace(gated, recorded=recorded).evidence()])
+    verdict = judge(run, samples).verdicts[1]
+
+    assert {item.snapshot for item in recorded} == {"5a"}
+    assert verdict.outcome is Outcome.PASS
+    assert "same snapshot: equal to the last digit expected" in verdict.reason
+
+
+def test_a_baseline_of_the_first_version_has_no_snapshot(tmp_path: Path) -> None:
+    """Files that were committed before snapshots had ids stay in use."""
+    (path,) = promote(_stored(tmp_path, SCENE), tmp_path)
+    old = {**json.loads(path.read_bytes()), "schema_version": 1}
+    del old["snapshot"]
+    path.write_text(json.dumps(old), encoding="utf-8")
+
+    assert {item.snapshot for item in recorded_figures(tmp_path, SCENE.evidence().planned)} == {""}
 
 
 def test_a_run_that_is_not_go_is_no_baseline(tmp_path: Path) -> None:
@@ -86,7 +111,7 @@ def test_records_of_other_data_do_not_apply(tmp_path: Path) -> None:
     planned = SCENE.evidence().planned
 
     assert recorded_figures(tmp_path, replace(planned, data=replace(planned.data, sha256="0" * 64))) == ()
-    assert len(recorded_figures(tmp_path, planned)) == 9
+    assert len(recorded_figures(tmp_path, planned)) == 11
 
 
 def test_a_file_in_the_wrong_place_is_an_error(tmp_path: Path) -> None:
