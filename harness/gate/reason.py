@@ -32,7 +32,8 @@ def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -
         return _explain_counts(limit, comparison, outcome)
     dimension = Dimension.RATIO if limit.kind is LimitKind.REGRESS else Dimension.POINTS
     found, own = comparison.estimate, METRICS[limit.metric].dimension
-    arms = f"{format(comparison.candidate.value, own)} against {format(comparison.baseline.value, own)}"
+    label = f" {found.label}" if found.label else ""
+    arms = f"{format(comparison.candidate.value, own)}{label} against {format(comparison.baseline.value, own)}{label}"
     whom = "the baseline" if limit.kind is LimitKind.REGRESS else "the reference"
     change = f"{_name(limit, found)} is {_change(found, dimension)} {whom} ({arms})"
     if outcome is Outcome.PASS:

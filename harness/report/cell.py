@@ -19,6 +19,7 @@ from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
 from harness.report.answers import AnswersView, Judged, view_answers
 from harness.report.wording import neutral
+from harness.spec.model import Tier
 from harness.units import Dimension
 
 
@@ -155,7 +156,7 @@ def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judg
         worst=worst,
         headline=gates[0] if gates else None,
         gates=gates,
-        sessions=tuple(_view_session(session) for session in sessions),
+        sessions=tuple(_view_session(session, planned.tier) for session in sessions),
         incidents=_incidents(record),
         answers=view_answers(planned, judged.answers) if judged.answers else None,
         provenance=tuple(_provenance(planned, record)),
@@ -201,7 +202,10 @@ def _evidence(estimate: Estimate | None) -> str:
 def _compared(verdict: Verdict) -> str:
     if not wording.is_relative(verdict.kind) or verdict.candidate is None or verdict.baseline is None:
         return f"baseline: {neutral(verdict.baseline_source)}" if verdict.baseline_source else ""
-    new, old = (_plain(estimate, verdict.metric) for estimate in (verdict.candidate, verdict.baseline))
+    if verdict.metric.startswith("work.") and verdict.outcome is Outcome.PASS:
+        return f"{neutral(verdict.reason)} (baseline: {neutral(verdict.baseline_source)})"
+    label = f" {neutral(verdict.candidate.label)}" if verdict.candidate.label else ""
+    new, old = (_plain(estimate, verdict.metric) + label for estimate in (verdict.candidate, verdict.baseline))
     other = "baseline" if verdict.kind == "regress" else "reference"
     source = f" ({neutral(verdict.baseline_source)})" if verdict.baseline_source else ""
     return f"candidate {new}, {other} {old}{source}"
@@ -211,9 +215,10 @@ def _plain(estimate: Estimate, metric: str) -> str:
     return wording.figure(estimate.value, wording.dimension_of(metric))
 
 
-def _view_session(session: SessionRecord) -> SessionView:
+def _view_session(session: SessionRecord, tier: Tier) -> SessionView:
     known = {name: value for name, value in session.scalars.items() if not name.startswith(("window", "idle"))}
-    figures = ", ".join(wording.scalar(name, value) for name, value in sorted(known.items()))
+    virtual = tier is Tier.DETERMINISTIC
+    figures = ", ".join(wording.scalar(name, value, is_virtual=virtual) for name, value in sorted(known.items()))
     return SessionView(
         session.order, session.role.value, session.kind.value, figures, ", ".join(map(neutral, session.flags))
     )

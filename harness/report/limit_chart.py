@@ -28,7 +28,10 @@ def gate_chart(gate: GateView) -> Markup:
     value, *around = (sign * (end - limit) for end in (estimate.value, *ends(estimate)))
     span = 1.25 * max(abs(away) for away in (value, *around, _least_span(verdict)) if math.isfinite(away))
     x = svg.Scale(-span, span, 2, 158)
-    spoken = f"{gate.name}: {gate.value} {gate.interval}, limit {gate.limit}, {gate.outcome.value}"
+    spoken = (
+        f"{gate.name} {gate.label}".strip()
+        + f": {gate.value} {gate.interval}, limit {gate.limit}, {gate.outcome.value}"
+    )
     return svg.picture(
         spoken, 160, 26,
         svg.element("rect", class_="bad", x=80, y=2, width=78, height=22),

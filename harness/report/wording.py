@@ -130,11 +130,18 @@ def figure(value: float, dimension: Dimension, *, signed: bool = False) -> str:
     return ("+" if signed and value > 0 else "") + format(value, dimension)
 
 
-def scalar(name: str, value: float) -> str:
-    """Say a named raw figure, `hwm_bytes` as `hwm 41 MiB`: the suffix of the name tells its unit."""
+def scalar(name: str, value: float, *, is_virtual: bool = False) -> str:
+    """Say a named raw figure, `hwm_bytes` as `hwm 41 MiB`: the suffix of the name tells its unit.
+
+    Args:
+        name: with the suffix.
+        value: SI.
+        is_virtual: whether the clock that times were read from counts instructions.
+    """
     stem, _, suffix = name.rpartition("_")
     dimension = SUFFIXES.get(suffix) if stem else None
     shown = figure(value, dimension or Dimension.NUMBER)
+    shown += " virtual" if is_virtual and dimension is Dimension.TIME else ""
     return f"{neutral(stem if dimension else name).replace('_', ' ')} {shown}"
 
 

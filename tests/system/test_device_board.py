@@ -58,7 +58,7 @@ def count_twice() -> tuple[str, list[SessionResult]]:
 def test_counts_of_one_snapshot_are_equal_to_the_digit() -> None:
     """Two sessions of one board, and two of another that continues from the same snapshot, count the same.
 
-    A single repeat may be disturbed (`harness.stats.work`): the least of the two sessions is compared, repeat by repeat.
+    A repeat may be disturbed (`harness.stats.work`): the least of the two sessions is compared, repeat by repeat.
     Loading and the first inference run once per session and agree within 0.1 %.
     """
     snapshot, ours = count_twice()

@@ -15,8 +15,11 @@ from typing import NamedTuple
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PRESENT = 1 << 63
 _ENTRY = 8
-_resident: list[tuple[int, int]] = []
-"""Runs of file pages of the zygote that this process was forked from: (address, pages)."""
+_resident: list[tuple[int, bytes]] = []
+"""File mappings of the zygote that this process was forked from: address, and a byte per page, 1 where it was present.
+
+Which pages are present hangs on how fast the disk was; as bytes they take the same room on the heap whatever they are.
+"""
 
 
 class Resident(NamedTuple):
@@ -71,7 +74,7 @@ def remember_resident() -> None:
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
             for start, end, _ in _list_file_mappings():
-                _resident.extend(_list_present(pagemap.fileno(), start, end))
+                _resident.append((start, _read_present(pagemap.fileno(), start, end)))
     except OSError:
         _resident.clear()
 
@@ -87,10 +90,11 @@ def touch_remembered() -> int:
         not use stay uncounted, in `rss_start_bytes` as in the peak).
     """
     _read_mapped_files()
-    for address, pages in _resident:
-        for page in range(pages):
-            ctypes.c_ubyte.from_address(address + page * _PAGE).value  # noqa: B018  one load maps the page
-    return sum(pages for _, pages in _resident)
+    for address, present in _resident:
+        for page, is_present in enumerate(present):
+            if is_present:
+                ctypes.c_ubyte.from_address(address + page * _PAGE).value  # noqa: B018  one load maps the page
+    return sum(sum(present) for _, present in _resident)
 
 
 def _read_mapped_files() -> None:
@@ -119,20 +123,11 @@ def _list_file_mappings() -> list[tuple[int, int, str]]:
     return found
 
 
-def _list_present(pagemap: int, start: int, end: int) -> list[tuple[int, int]]:
-    """Return runs of present pages as (address, pages)."""
+def _read_present(pagemap: int, start: int, end: int) -> bytes:
+    """Return one byte per page of a mapping, 1 where it is in memory."""
     count = (end - start) // _PAGE
     data = os.pread(pagemap, count * _ENTRY, start // _PAGE * _ENTRY)
-    runs: list[tuple[int, int]] = []
-    for index, (entry,) in enumerate(struct.iter_unpack("=Q", data)):
-        if not entry & _PRESENT:
-            continue
-        address = start + index * _PAGE
-        if runs and runs[-1][0] + runs[-1][1] * _PAGE == address:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((address, 1))
-    return runs
+    return bytes(bool(entry & _PRESENT) for (entry,) in struct.iter_unpack("=Q", data))
 
 
 def _read_fields(path: str) -> dict[str, int]:
