@@ -22,7 +22,7 @@ def _against_file(baseline: float, allowed: float) -> Verdict:
 
 
 def _against_record(count: float, allowed: float, *, snapshot: str = "5b") -> Verdict:
-    recorded = (RecordedFigure("work.instructions", count, count, count, "int8.json (run r7)", snapshot),)
+    recorded = (RecordedFigure("work.instructions", count, count, count, "int8.json (run r7)", snapshot=snapshot),)
     evidence = replace(EXACT, recorded=recorded).evidence()
     return check_limit(evidence, limit("work.instructions", "regress", allowed, f"{allowed * 100:g} %"))
 

@@ -114,6 +114,12 @@ def test_raw_figures_are_said_with_their_unit(name: str, value: float, said: str
     assert wording.scalar(name, value) == said
 
 
+def test_times_of_a_virtual_clock_are_never_plain_milliseconds() -> None:
+    """Only times: bytes are bytes on any clock."""
+    assert wording.scalar("load_s", 0.021, is_virtual=True) == "load 21 ms virtual"
+    assert wording.scalar("hwm_bytes", 2.0**20, is_virtual=True) == "hwm 1 MiB"
+
+
 def test_every_outcome_has_a_rank_and_a_meaning() -> None:
     """No outcome can be forgotten in the order of urgency or without words."""
     assert set(wording.WORST_FIRST) == set(Outcome) == set(wording.MEANING)

@@ -157,7 +157,7 @@ def test_a_baseline_that_does_not_repeat_is_a_broken_board() -> None:
 @pytest.mark.parametrize(("snapshot", "basis", "half"), [("5a", SAME, 0.0), ("5b", OTHER, 1e-3), ("", OTHER, 1e-3)])
 def test_a_committed_count_is_exact_in_its_own_snapshot_only(snapshot: str, basis: str, half: float) -> None:
     """Another machine state, or one that nobody noted, widens the change by 0.1 % to both sides."""
-    recorded = (RecordedFigure("work.instructions", 998_000.0, 998_000.0, 998_000.0, "x", snapshot),)
+    recorded = (RecordedFigure("work.instructions", 998_000.0, 998_000.0, 998_000.0, "x", snapshot=snapshot),)
 
     found = _compared(worsening(replace(EXACT, recorded=recorded).evidence(), "work.instructions"))
 
@@ -177,7 +177,7 @@ def test_what_runs_once_is_never_compared_to_the_digit() -> None:
 
 def test_two_boards_without_an_id_are_not_the_same() -> None:
     """An unknown snapshot equals no other, not even another unknown one."""
-    recorded = (RecordedFigure("work.instructions", 1e6, 1e6, 1e6, "x", ""),)
+    recorded = (RecordedFigure("work.instructions", 1e6, 1e6, 1e6, "x"),)
 
     found = _compared(worsening(replace(EXACT, snapshot="", recorded=recorded).evidence(), "work.instructions"))
 
