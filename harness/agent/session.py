@@ -69,7 +69,7 @@ class Session:
             self.samples = Samples.read(store.path(self.request.data), limit)
 
     def load(self, counter: InstructionCounter | None = None) -> Model:
-        """Load the model; notes `load_s` and, with a counter, `load_instruction_count`."""
+        """Load the model; notes `load_s` and, with a counter, `load_instructions`."""
         self.enter("load")
         path = self._link()
         act = functools.partial(self._runtime.load, path, self.request.provider, self.request.threads)
@@ -93,10 +93,10 @@ class Session:
         return self.samples
 
     def note(self, what: str, spent: Spent) -> None:
-        """Keep what an act cost as `<what>_s` and, if it was counted, `<what>_instruction_count`."""
+        """Keep what an act cost as `<what>_s` and, if it was counted, `<what>_instructions`."""
         self.scalars[f"{what}_s"] = spent.elapsed_s
         if spent.instructions is not None:
-            self.scalars[f"{what}_instruction_count"] = float(spent.instructions)
+            self.scalars[f"{what}_instructions"] = float(spent.instructions)
 
     def enter(self, stage: str) -> None:
         """Tell the agent how far the session is, and let it hear that before anything is timed."""

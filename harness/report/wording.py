@@ -84,6 +84,7 @@ SUFFIXES: Final = {
     "c": Dimension.TEMPERATURE,
     "ratio": Dimension.RATIO,
     "count": Dimension.COUNT,
+    "instructions": Dimension.COUNT,
     "points": Dimension.POINTS,
 }
 """Last word of a raw figure's name -> what it measures."""
@@ -142,6 +143,7 @@ def scalar(name: str, value: float, *, is_virtual: bool = False) -> str:
     dimension = SUFFIXES.get(suffix) if stem else None
     shown = figure(value, dimension or Dimension.NUMBER)
     shown += " virtual" if is_virtual and dimension is Dimension.TIME else ""
+    shown += " instructions" if suffix == "instructions" else ""
     return f"{neutral(stem if dimension else name).replace('_', ' ')} {shown}"
 
 

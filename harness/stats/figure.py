@@ -21,7 +21,7 @@ QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "lat
 
 SCALARS = {"latency.first": "first_s", "load.time": "load_s", "memory.peak": "hwm_bytes"}
 
-ONCE = {"work.load": "load_instruction_count", "work.first": "first_instruction_count"}
+ONCE = {"work.load": "load_instructions", "work.first": "first_instructions"}
 """Counted once per session."""
 
 FEWEST_COUNTS = 24

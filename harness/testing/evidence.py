@@ -170,7 +170,7 @@ def _timing(scene: Scene, scale: float, rng: np.random.Generator) -> Measured:
     calls = level * (1.0 + 0.01 * np.linspace(0.0, 1.0, scene.repeat))
     scalars = {"load_s": 0.02 * scale, "first_s": 2 * level, "clock_resolution_s": 1e-9}
     work = round(scene.work * scale)
-    scalars |= {"load_instruction_count": 20.0 * work, "first_instruction_count": 2.0 * work}
+    scalars |= {"load_instructions": 20.0 * work, "first_instructions": 2.0 * work}
     counts = np.full(scene.repeat, work, dtype=np.int64)
     answer = _scores(scene, scene.wrong)[0]
     return scalars, {"latency_s": calls, "instructions": counts, "timed_output": answer}

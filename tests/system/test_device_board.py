@@ -71,7 +71,7 @@ def test_counts_of_one_snapshot_are_equal_to_the_digit() -> None:
     assert np.mean(third == fourth) > 0.5
     np.testing.assert_array_equal(np.minimum(first, second), np.minimum(third, fourth))
     assert snapshot == other != ""
-    for name in ("load_instruction_count", "first_instruction_count"):
+    for name in ("load_instructions", "first_instructions"):
         once = [result.reply.scalars[name] for result in (*ours, *theirs)]
         assert min(once) > 100_000
         assert max(once) <= 1.001 * min(once)

@@ -34,7 +34,7 @@ def run(session: Session) -> None:
 
     Arrays: latency_s float64 (repeat,), instructions int64 (<= 50,) if counted, timed_output float32 (of the last timed
     call; of the first inference if the model keeps state: flag `note-stateful`).
-    Scalars: load_s, first_s, load_instruction_count and first_instruction_count if counted, clock_resolution_s,
+    Scalars: load_s, first_s, load_instructions and first_instructions if counted, clock_resolution_s,
     warmup_count, cpu_s, involuntary_switches, run_delay_s.
     """
     request = session.request

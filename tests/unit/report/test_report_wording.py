@@ -105,6 +105,7 @@ def test_a_limit_in_words(kind: str, said: str, brief: str) -> None:
     [
         ("hwm_bytes", 41.5 * 2**20, "hwm 41.5 MiB"),
         ("load_s", 0.021, "load 21 ms"),
+        ("load_instructions", 21.9e6, "load 21.9 M instructions"),
         ("idle_w", 1.6, "idle 1.6 W"),
         ("lost", 3.0, "lost 3"),
     ],

@@ -106,7 +106,7 @@ def test_one_session_cannot_show_that_work_repeats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "scalar"), [("work.load", "load_instruction_count"), ("work.first", "first_instruction_count")]
+    ("metric", "scalar"), [("work.load", "load_instructions"), ("work.first", "first_instructions")]
 )
 def test_what_runs_once_keeps_a_tolerance(metric: str, scalar: str) -> None:
     """The least of the sessions counts, ±0.1 %; sessions that differ by more are a broken board."""
