@@ -118,7 +118,7 @@ def test_raw_figures_are_said_with_their_unit(name: str, value: float, said: str
 def test_times_of_a_virtual_clock_are_never_plain_milliseconds() -> None:
     """Only times: bytes are bytes on any clock."""
     assert wording.scalar("load_s", 0.021, is_virtual=True) == "load 21 ms virtual"
-    assert wording.scalar("hwm_bytes", 2.0**20, is_virtual=True) == "hwm 1 MiB"
+    assert wording.scalar("hwm_bytes", 41.5 * 2**20, is_virtual=True) == "hwm 41.5 MiB"
 
 
 def test_every_outcome_has_a_rank_and_a_meaning() -> None:
