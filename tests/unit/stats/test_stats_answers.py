@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.records.cell import Role
+from harness.records.cell import Role, SessionKind
 from harness.records.outcome import Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.stats import Evidence, Missing, estimate, loss
@@ -207,6 +207,24 @@ def test_timed_answers_within_float_noise_are_equal() -> None:
     noisy = _with_array(evidence, "timed_output", evidence.arrays["0/timed_output"] * np.float32(1.0005))
 
     assert timed_output_problem(noisy, Role.CANDIDATE) == ""
+
+
+def test_a_fixed_batch_is_timed_on_copies_of_one_sample() -> None:
+    """A model exported for four samples answers four times; one copy that differs, or a free model's, does not pass."""
+    evidence = Scene().evidence()
+    sessions = tuple(
+        replace(item, scalars={**item.scalars, "batch_size": 4.0}) if item.kind is SessionKind.ACCURACY else item
+        for item in evidence.cell.sessions
+    )
+    fixed = replace(evidence, cell=replace(evidence.cell, sessions=sessions))
+    four = np.tile(evidence.arrays["0/timed_output"], 4)
+    wrong = four + np.float32(0.05) * (np.arange(four.size) == 33)
+
+    assert timed_output_problem(_with_array(fixed, "timed_output", four), Role.CANDIDATE) == ""
+    assert "by up to 0.05" in timed_output_problem(_with_array(fixed, "timed_output", wrong), Role.CANDIDATE)
+    assert "40 values instead of 10" in timed_output_problem(
+        _with_array(evidence, "timed_output", four), Role.CANDIDATE
+    )
 
 
 def test_one_step_of_a_quantised_output_is_equal() -> None:
