@@ -29,8 +29,9 @@ test-fast: .venv/ready-dev ## The tests that need no board and no sshd (under 2 
 lint: .venv/ready-dev ## ruff, mypy --strict and the layer contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
-bench: .venv/ready-dev ## Side-by-side measurements against peers, as ratios
-	$(BIN)/python benchmarks/latency_overhead.py
+BENCH ?= latency_overhead
+bench: .venv/ready-dev ## Against peers, as ratios; BENCH=smallest_change (an hour), BENCH=exactness (20 minutes)
+	$(BIN)/python benchmarks/$(BENCH).py
 
 clean: ## Remove what make made here (the cache of board images: `fleetgate image clean`)
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis reports/runs reports/latest.html

@@ -21,6 +21,7 @@ import numpy as np
 
 from harness.campaign.cell import CellWork, measure
 from harness.campaign.plan import SUFFIX_RUNTIMES, build
+from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
 from harness.farm.boards import OpenBoard, RealBoards
 from harness.gate import judge
@@ -122,7 +123,7 @@ class GatedBoard:
         campaign = build(self._farm, [load_suite(_write_suite(self._folder, pair, ask))])
         (planned,) = campaign.plan.cells
         work = CellWork(planned, device, campaign.files[planned.key], wanted_by_limits(planned))
-        seen = measure(self._board, work, None, threading.Event())
+        seen = measure(self._board, work, Controller(), threading.Event())
         if seen.fatal is not None:
             raise seen.fatal
         run = RunRecord(
