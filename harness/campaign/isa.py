@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from harness.agent.message import SessionReply, SessionRequest
 from harness.campaign.incident import NOT_THE_MODELS
 from harness.campaign.isa_request import IsaRequest
+from harness.device.core import Core
 from harness.errors import ArtifactError, FleetgateError, InfraError, Problem, RunCancelled, SpecError
 from harness.farm.engine import Engine, Job, JobResult, Progress
 from harness.records.instruction_set import InstructionSets
@@ -88,7 +89,8 @@ class IsaRun:
         request = self._request
         builds = frozenset(request.build_of(path) for path in request.files())
         for device in request.devices():
-            self._engine.open_lane(device.name, self._opener(device, builds), open_deadline_s=OPEN_DEADLINE_S)
+            opener = self._opener(device, builds)
+            self._engine.open_lane(device.name, opener, open_deadline_s=OPEN_DEADLINE_S, seat=Core())
         for device in request.devices():
             for path in request.files():
                 job = Job(path.name, FILE_DEADLINE_S, self._job(path, device))

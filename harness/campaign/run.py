@@ -29,9 +29,11 @@ from harness.campaign.reference import (
     of_reference,
 )
 from harness.campaign.session import Wanted, wanted_by_limits
+from harness.device.core import Core
 from harness.emulator.cache import cache_folder
 from harness.errors import FleetgateError, InfraError
 from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.farm.seat import ANYWHERE
 from harness.records.cell import CellRecord
 from harness.records.plan import PlannedCell
 from harness.records.run import DeviceRecord
@@ -157,7 +159,8 @@ class CampaignRun:
         def opener(cancel: threading.Event, tell: Callable[[str], None]) -> AbstractContextManager[OpenBoard]:
             return self._boards.open(spec, builds=builds, holder=self._holder, progress=tell, cancel=cancel)
 
-        self._running().open_lane(name, opener, open_deadline_s=OPEN_DEADLINE_S)
+        seat = Core() if spec.emulation is not None else ANYWHERE
+        self._running().open_lane(name, opener, open_deadline_s=OPEN_DEADLINE_S, seat=seat)
 
     def _running(self) -> Engine:
         if self._engine is None:

@@ -17,10 +17,12 @@ from typing import Any
 
 from harness.errors import FleetgateError, InfraError, RunCancelled, SecurityError
 from harness.farm.boards import OpenBoard
+from harness.farm.seat import ANYWHERE, Seat
 
 GRACE_S = 10.0
 """How long a lane whose link was cut may take to notice before its thread is given up."""
 TICK_S = 0.5
+
 
 Opener = Callable[[threading.Event, Callable[[str], None]], AbstractContextManager[OpenBoard]]
 
@@ -46,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where one board is: `phase` is opening, measuring, done or lost."""
+    """Where one board is: `phase` is waiting, opening, measuring, done or lost."""
 
     device: str
     phase: str
@@ -58,7 +60,9 @@ class Progress:
 class _Lane:
     """The thread of one board and what waits for it."""
 
-    def __init__(self, device: str, opener: Opener, open_deadline_s: float, tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, device: str, opener: Opener, open_deadline_s: float, tell: Callable[[Progress], None], seat: Seat
+    ) -> None:
         self.device = device
         self.cancel = threading.Event()
         self.board: OpenBoard | None = None
@@ -66,6 +70,7 @@ class _Lane:
         self._opener = opener
         self._open_deadline_s = open_deadline_s
         self._tell = tell
+        self._seat = seat
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
         self._futures: list[Future[Any]] = []
         self._state = threading.RLock()
@@ -113,6 +118,7 @@ class _Lane:
     def _main(self) -> None:
         error: FleetgateError | None = None
         try:
+            self._take_seat()
             self._begin("opening the board", self._open_deadline_s)
             self._say("opening", "opening the board")
             with self._opener(self.cancel, lambda text: self._say("opening", text)) as board:
@@ -125,10 +131,20 @@ class _Lane:
             error.__traceback__ = caught.__traceback__
         self._end(error)
 
+    def _take_seat(self) -> None:
+        """Wait, without a deadline, for what the board needs to work; RunCancelled when the run ends meanwhile."""
+        self._begin("waiting for its turn", float("inf"))
+        self._seat.take(self.cancel, lambda text: self._say("waiting", text))
+
     def _work(self, board: OpenBoard) -> FleetgateError | None:
         self._begin("waiting for work", float("inf"))
-        while (entry := self._jobs.get()) is not None and not self._ended:
+        while (entry := self._get()) is not None and not self._ended:
             job, future = entry
+            try:
+                self._take_seat()
+            except RunCancelled as error:
+                self._settle(future, error=self._reason(error))
+                continue
             if self.cancel.is_set():
                 self._settle(future, error=self._reason(RunCancelled("the run was cancelled")))
                 continue
@@ -141,6 +157,14 @@ class _Lane:
             self._begin("waiting for work", float("inf"))
         self._begin("closing the board", 60.0)
         return None
+
+    def _get(self) -> tuple[Job, Future[Any]] | None:
+        """Wait for the next job; a board that has none lets another work, or boards that idle would hold all seats."""
+        try:
+            return self._jobs.get_nowait()
+        except queue.Empty:
+            self._seat.give()
+            return self._jobs.get()
 
     def _run(self, job: Job, future: Future[Any], board: OpenBoard) -> FleetgateError | None:
         try:
@@ -175,6 +199,7 @@ class _Lane:
         return InfraError(f"{self.device}: {self._expired}", code="deadline")
 
     def _end(self, error: FleetgateError | None) -> None:
+        self._seat.give()  # also that of a thread which is given up
         with self._state:
             if self._ended:
                 return
@@ -206,9 +231,16 @@ class Engine:
         self._clock = threading.Thread(target=self._watch, name="board-clock", daemon=True)
         self._clock.start()
 
-    def open_lane(self, device: str, opener: Opener, *, open_deadline_s: float) -> None:
-        """Start the thread of one board; `opener` is called on it with the lane's cancel event and progress."""
-        lane = _Lane(device, opener, open_deadline_s, self._progress)
+    def open_lane(self, device: str, opener: Opener, *, open_deadline_s: float, seat: Seat = ANYWHERE) -> None:
+        """Start the thread of one board.
+
+        Args:
+            device: its name.
+            opener: called on the thread with the lane's cancel event and progress.
+            open_deadline_s: longest time that it may take.
+            seat: taken before the board is opened and kept while it has jobs; no deadline runs while it waits for one.
+        """
+        lane = _Lane(device, opener, open_deadline_s, self._progress, seat)
         self._lanes[device] = lane
         lane.thread.start()
 

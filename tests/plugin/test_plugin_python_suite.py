@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.testing.device import FakeModel
-from harness.testing.rehearsal import Rehearsal
+from harness.testing.rehearsal import SUITE, Rehearsal
 
 TEST = """\
 def test_budget(device, artifact, measure, gate):
@@ -78,3 +80,30 @@ def test_an_impossible_check_fails_the_test_with_the_alternative(rehearsal: Rehe
 
     assert finished.code == 1, finished.text
     assert "latency.p95 cannot be gated on a72" in finished.text
+
+
+FOUR = """\
+farm: rehearsal
+devices:
+  - {name: one, profile: qemu-cortex-a53}
+  - {name: two, profile: qemu-cortex-a53}
+  - {name: three, profile: qemu-cortex-a76}
+  - {name: four, profile: qemu-cortex-a76}
+"""
+
+
+def test_boards_that_stay_open_share_the_cores(tmp_path: Path) -> None:
+    """Four boards, one core, suites of YAML and Python: all cells are measured, whatever waits for what."""
+    rehearsal = Rehearsal(tmp_path / "rehearsal", farm=FOUR, suite=SUITE.partition("gates:")[0])
+    (rehearsal.suite_folder / "test_budget.py").write_text(TEST)
+    conftest = rehearsal.folder / "conftest.py"
+    conftest.write_text(
+        f"import os\n\nos.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})\n{conftest.read_text()}"
+    )
+
+    finished = rehearsal.run()
+
+    assert finished.code == 0, finished.text
+    assert set(finished.outcomes().values()) == {"PASS"}
+    assert len({name.split(" ")[0] for name in finished.outcomes()}) == 12
+    assert "waiting for a free core: 1 emulated board runs" in finished.text

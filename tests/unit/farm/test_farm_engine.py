@@ -15,6 +15,7 @@ from harness.errors import DeviceError, FleetgateError, InfraError, LinkLost, Ru
 from harness.farm import engine as engine_module
 from harness.farm.boards import OpenBoard
 from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.farm.seat import ANYWHERE, Seat
 
 Opener = Callable[[threading.Event, Callable[[str], None]], contextlib.AbstractContextManager[OpenBoard]]
 LONG_S = 30.0
@@ -28,7 +29,9 @@ class Lab:
         self.closed: list[str] = []
         self.engine = Engine(self.said.append)
 
-    def open(self, name: str, *, fault: FleetgateError | None = None, deadline_s: float = LONG_S) -> None:
+    def open(
+        self, name: str, *, fault: FleetgateError | None = None, deadline_s: float = LONG_S, seat: Seat = ANYWHERE
+    ) -> None:
         """Start the lane of a board that opens, or fails to."""
 
         @contextlib.contextmanager
@@ -38,11 +41,55 @@ class Lab:
             yield cast(OpenBoard, name)
             self.closed.append(name)
 
-        self.engine.open_lane(name, opener, open_deadline_s=deadline_s)
+        self.engine.open_lane(name, opener, open_deadline_s=deadline_s, seat=seat)
 
     def do(self, name: str, run: Callable[[threading.Event], JobResult], *, deadline_s: float = LONG_S) -> Future[Any]:
         """Queue a job."""
         return self.engine.submit(name, Job("a job", deadline_s, lambda _board, cancel: run(cancel)))
+
+
+class Bench:
+    """Some seats in one room, and how many were taken at once."""
+
+    def __init__(self, seats: int) -> None:
+        self._free = threading.Semaphore(seats)
+        self._lock = threading.Lock()
+        self.taken = 0
+        self.most = 0
+
+    def seat(self) -> Seat:
+        """Give the claim of one board."""
+        return _Chair(self)
+
+    def change(self, by: int) -> None:
+        """Count."""
+        with self._lock:
+            self.taken += by
+            self.most = max(self.most, self.taken)
+
+
+class _Chair:
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._held = False
+
+    def take(self, cancel: threading.Event, tell: Callable[[str], None]) -> None:
+        """Wait."""
+        if self._held:
+            return
+        while not self._bench._free.acquire(timeout=0.01):
+            tell("no seat")
+            if cancel.is_set():
+                raise RunCancelled("the run was cancelled")
+        self._held = True
+        self._bench.change(1)
+
+    def give(self) -> None:
+        """Stand up."""
+        if self._held:
+            self._held = False
+            self._bench.change(-1)
+            self._bench._free.release()
 
 
 @pytest.fixture
@@ -236,3 +283,89 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "not in 10 s"
         time.sleep(0.01)
+
+
+def test_boards_wait_for_a_seat_before_their_deadline_runs(lab: Lab) -> None:
+    """A board without a seat is not opened, says that it waits, and is not late however long that takes."""
+    bench = Bench(1)
+    gate = threading.Event()
+    lab.open("a", seat=bench.seat())
+    held = lab.do("a", lambda _: JobResult(gate.wait(10)))
+    _until(lambda: bench.taken == 1)
+    lab.open("b", seat=bench.seat(), deadline_s=0.2)
+    waiting = lab.do("b", lambda _: JobResult("b"))
+    time.sleep(1.2)
+
+    assert not waiting.done()
+    assert Progress("b", "waiting", "no seat", 0, 1) in lab.said
+    assert not any(item.phase == "opening" for item in lab.said if item.device == "b")
+    gate.set()
+    assert held.result(timeout=10) is True
+    lab.engine.finish("a")
+    assert waiting.result(timeout=10) == "b"
+
+
+def test_a_board_that_idles_lets_another_work(lab: Lab) -> None:
+    """Four boards that stay open share one seat: jobs of each, in turns, all get done, never two at once."""
+    bench = Bench(1)
+    for name in "abcd":
+        lab.open(name, seat=bench.seat())
+
+    results = [lab.do(name, lambda _: JobResult(bench.taken)).result(timeout=10) for _ in range(3) for name in "abcd"]
+
+    assert results == [1] * 12
+    assert bench.most == 1
+    _until(lambda: bench.taken == 0)
+
+
+def test_a_board_with_jobs_keeps_its_seat_to_the_end(lab: Lab) -> None:
+    """No other board comes in between: its guest is not parked half way."""
+    bench = Bench(1)
+    order: list[str] = []
+
+    def note(name: str) -> Callable[[threading.Event], JobResult]:
+        def run(_cancel: threading.Event) -> JobResult:
+            order.append(name)
+            return JobResult(None)
+
+        return run
+
+    start = threading.Event()
+    lab.open("a", seat=bench.seat())
+    jobs = [lab.do("a", lambda _: JobResult(start.wait(10)))]
+    _until(lambda: bench.taken == 1)
+    lab.open("b", seat=bench.seat())
+    jobs += [lab.do(name, note(name)) for name in "aabbab"]
+    lab.engine.finish("a")
+    start.set()
+    wait(jobs, timeout=10)
+
+    assert order == ["a", "a", "a", "b", "b", "b"]
+
+
+def test_cancelling_ends_the_wait_for_a_seat(lab: Lab) -> None:
+    """What waits is cancelled, the board was never opened, and the engine closes at once."""
+    bench = Bench(0)
+    lab.open("a", seat=bench.seat())
+    future = lab.do("a", lambda _: JobResult(1))
+
+    lab.engine.cancel()
+
+    assert isinstance(future.exception(timeout=10), RunCancelled)
+    lab.engine.close()
+    assert lab.closed == []
+
+
+def test_a_thread_that_is_given_up_gives_its_seat(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that hangs beyond its deadline and beyond its cut link must not keep others from working."""
+    monkeypatch.setattr(engine_module, "GRACE_S", 0.2)
+    bench = Bench(1)
+    gate = threading.Event()
+    lab.open("a", seat=bench.seat())
+    stuck = lab.do("a", lambda _: JobResult(gate.wait(30)), deadline_s=0.2)
+    _until(lambda: bench.taken == 1)
+    lab.open("b", seat=bench.seat())
+
+    assert lab.do("b", lambda _: JobResult("b")).result(timeout=20) == "b"
+    assert isinstance(stuck.exception(timeout=10), InfraError)
+    gate.set()
