@@ -169,10 +169,12 @@ def _gate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.buffer.write(to_json(judgement))
     else:
+        from harness.gate.instruction_set import compare_boards
         from harness.report import terminal
 
+        compared = compare_boards(run.record, run.samples)
         width = shutil.get_terminal_size((100, 24)).columns
-        print(terminal.render(run.record, judgement, width=width, color=sys.stdout.isatty()))
+        print(terminal.render(run.record, judgement, compared, width=width, color=sys.stdout.isatty()))
     if not is_reproduced(run, judgement):
         print(_not_reproduced(run), file=sys.stderr)
     return judgement.decision.exit_code

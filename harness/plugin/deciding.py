@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from harness.farm.engine import Progress
+    from harness.records.instruction_set import InstructionSets
 
 PYTEST_OWNS = frozenset({pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR})
 
@@ -54,6 +55,7 @@ class Deciding:
         self.folder = options.runs / self.run_id
         self.status = Status(config)
         self.judgement: Judgement | None = None
+        self._compared: tuple[InstructionSets, ...] = ()
         self.record: RunRecord | None = None
         self._plan: Plan | None = None
         self._store: RunFolder | None = None
@@ -183,7 +185,9 @@ class Deciding:
 
         writer = self.config.get_terminal_writer()
         terminalreporter.section("release gate", sep="=")
-        text = terminal.render(self.record, self.judgement, width=writer.fullwidth, color=writer.hasmarkup)
+        text = terminal.render(
+            self.record, self.judgement, self._compared, width=writer.fullwidth, color=writer.hasmarkup
+        )
         terminalreporter.write_line(text.rstrip())
         for line in self._notes(terminalreporter):
             terminalreporter.write_line(line)
@@ -237,10 +241,12 @@ class Deciding:
 
     def _judge(self, store: RunFolder, record: RunRecord) -> Judgement:
         from harness.gate import judge
+        from harness.gate.instruction_set import compare_boards
         from harness.report import html
 
         judgement = judge(record, store)
         store.finish(record, judgement)
+        self._compared = compare_boards(record, store)
         page = html.render(record, judgement, store)
         for path in (self.folder / "report.html", self.options.report):
             path.parent.mkdir(parents=True, exist_ok=True)

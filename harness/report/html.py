@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
+from harness.gate.instruction_set import compare_boards
 from harness.records.outcome import Outcome
-from harness.report import chart, wording
+from harness.report import chart, instruction_set, wording
 from harness.report.limit_chart import gate_chart
 from harness.report.view import view
 
@@ -50,7 +51,8 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
         (cell for cell in shown.cells if cell.record), key=lambda cell: wording.WORST_FIRST.index(cell.worst)
     )
     charts = {cell.anchor: chart.cell_charts(cell, samples.arrays(cell.planned.key)) for cell in drawn[:DRAWN]}
-    return page.render(report=shown, charts=charts, css=Markup(css), css_hash=_hash(css))  # noqa: S704  our own file
+    compared = compare_boards(run, samples)
+    return page.render(report=shown, charts=charts, compared=compared, css=Markup(css), css_hash=_hash(css))  # noqa: S704  our own file
 
 
 @cache
@@ -69,6 +71,9 @@ def _environment() -> Environment:
         MEANING=wording.MEANING,
         COUNT_LIMITS=wording.COUNT_LIMITS,
         count=wording.count,
+        isa_headings=instruction_set.HEADINGS,
+        isa_cells=instruction_set.cells_of,
+        neutral=wording.neutral,
         gate_chart=gate_chart,
         is_emulated=wording.is_emulated,
     )

@@ -29,7 +29,7 @@ def render(compared: Sequence[InstructionSets], *, width: int = 100) -> str:
     width = max(width, NARROWEST)
     lines: list[str] = []
     for file in compared:
-        lines += [*_heading(file, width), "", *_table(HEADINGS, [_cells(row, file.rows[0]) for row in file.rows])]
+        lines += [*_heading(file, width), "", *_table(HEADINGS[:-1], cells_of(file)), *_features(file, width)]
         lines += [f"  {line}" for row in file.rows if row.failure for line in _failure(row, width - 2)]
         if file.against:
             lines += ["", *_against(file)]
@@ -37,12 +37,34 @@ def render(compared: Sequence[InstructionSets], *, width: int = 100) -> str:
     return "\n".join([*lines, *textwrap.wrap(COUNT_LIMITS, width)]) + "\n"
 
 
+def section(compared: Sequence[InstructionSets], *, width: int = 100) -> list[str]:
+    """Write what a gated run shows on a terminal: the artifacts with something to say, the others by their number."""
+    if not compared:
+        return []
+    lines = ["Instruction sets (this informs, gates decide):"]
+    told = [file for file in compared if file.findings]
+    for file in told:
+        table = _table(HEADINGS[:-1], cells_of(file))
+        lines += [
+            f"  {line}" for line in (neutral(f"{file.name}, {file.runtime}"), *table, *_findings(file, width - 2))
+        ]
+    if rest := len(compared) - len(told):
+        lines.append(f"  {rest} of {len(compared)} artifacts: the same answers and the same code on every CPU.")
+    return [*lines, ""]
+
+
+def cells_of(file: InstructionSets) -> list[tuple[str, ...]]:
+    """Give the rows of a file's table, one text per heading; empty where nothing was measured."""
+    return [_cells(row, file.rows) for row in file.rows]
+
+
 def _heading(file: InstructionSets, width: int) -> list[str]:
     said = f"{file.name} (sha256 {file.sha256[:12]}), {file.runtime}, {file.inputs}"
     return textwrap.wrap(neutral(said), width)
 
 
-def _cells(row: CpuRow, first: CpuRow) -> tuple[str, ...]:
+def _cells(row: CpuRow, rows: Sequence[CpuRow]) -> tuple[str, ...]:
+    first = next((item for item in rows if item.outputs_sha256), rows[0])
     return (
         neutral(row.cpu) + ("" if row.exists else " *"),
         _count(row),
@@ -51,7 +73,7 @@ def _cells(row: CpuRow, first: CpuRow) -> tuple[str, ...]:
         _short(row.first_instructions),
         "" if row.peak_bytes is None else figure(row.peak_bytes, Dimension.BYTES),
         _outputs(row, first),
-        neutral(" ".join(name for name in TOLD if name in row.features)) or ("" if row.failure else "none of these"),
+        _told(row) if row.features or not row.failure else "",
     )
 
 
@@ -76,6 +98,20 @@ def _outputs(row: CpuRow, first: CpuRow) -> str:
 
 def _failure(row: CpuRow, width: int) -> list[str]:
     return textwrap.wrap(neutral(f"{row.cpu}: {' '.join(row.failure.split())}"), width)
+
+
+def _features(file: InstructionSets, width: int) -> list[str]:
+    """Say once for CPUs with the same features which of those that matter they have."""
+    together: dict[str, list[str]] = {}
+    for row in file.rows:
+        if row.features or not row.failure:
+            together.setdefault(_told(row), []).append(neutral(row.cpu))
+    said = "; ".join(f"{', '.join(cpus)}: {told}" for told, cpus in together.items())
+    return textwrap.wrap(f"Features ({', '.join(TOLD)}): {said}.", width, subsequent_indent="  ") if said else []
+
+
+def _told(row: CpuRow) -> str:
+    return neutral(" ".join(name for name in TOLD if name in row.features)) or "none of these"
 
 
 def _against(file: InstructionSets) -> list[str]:

@@ -13,11 +13,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from harness.records.outcome import Outcome, Release
-from harness.report import wording
+from harness.report import instruction_set, wording
 from harness.report.cell import CellView, GateView
 from harness.report.view import ReportView, view
 
 if TYPE_CHECKING:
+    from harness.records.instruction_set import InstructionSets
     from harness.records.run import RunRecord
     from harness.records.verdict import Judgement
 
@@ -55,7 +56,14 @@ class _Columns:
     origin: int
 
 
-def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: bool = False) -> str:
+def render(
+    run: RunRecord,
+    judgement: Judgement,
+    compared: Sequence[InstructionSets] = (),
+    *,
+    width: int = 100,
+    color: bool = False,
+) -> str:
     """Write every verdict with value, interval, limit, margin and origin, and then the decision in one sentence.
 
     Cells are in order of urgency, so that what blocks stands first; gates that lost their evidence for one reason
@@ -64,6 +72,7 @@ def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: boo
     Args:
         run: what was planned and seen.
         judgement: what the gate concluded about this very run.
+        compared: artifacts over instruction sets, from `harness.gate.instruction_set`.
         width: columns of the terminal; less than 72 counts as 72.
         color: use ANSI colours.
 
@@ -77,7 +86,8 @@ def render(run: RunRecord, judgement: Judgement, *, width: int = 100, color: boo
     lines = [_heading(columns, paint=paint)] if columns.figure else []
     for cell in sorted(shown.cells, key=lambda cell: rank(cell.worst)):
         lines += _cell_lines(cell, columns, max(width, NARROWEST), paint=paint)
-    return "\n".join([*lines, "", *_ending(shown, max(width, NARROWEST), paint=paint)]) + "\n"
+    lines += ["", *instruction_set.section(compared, width=max(width, NARROWEST))] if compared else [""]
+    return "\n".join([*lines, *_ending(shown, max(width, NARROWEST), paint=paint)]) + "\n"
 
 
 def _heading(columns: _Columns, *, paint: Painter) -> str:

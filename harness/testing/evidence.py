@@ -61,6 +61,8 @@ class Scene:
     incidents: tuple[Incident, ...] = ()
     recorded: tuple[RecordedFigure, ...] = ()
     skip_reason: str = ""
+    cpu: str = ""
+    """QEMU's name of an emulated board's CPU; empty: not described."""
     exists: bool = True
     """False: an emulated board with a CPU that no board has."""
     seed: int = 1
@@ -120,7 +122,8 @@ def _digest(text: str) -> str:
 def _device(scene: Scene) -> Device:
     profile = "rpi5" if scene.tier is Tier.HARDWARE else "qemu-cortex-a53"
     origin = Origin("farm.yaml", 3, 5)
-    emulation = None if scene.exists else Emulation("max", 2**30, icount=True, exists=False)
+    cpu = scene.cpu or ("" if scene.exists else "max")
+    emulation = Emulation(cpu, 2**30, icount=True, exists=scene.exists) if cpu else None
     return Device(
         scene.device, profile, (profile, "arm64"), scene.tier, origin, emulation=emulation, power=scene.power
     )  # fmt: skip
