@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -23,7 +23,10 @@ from harness.device.core import Core
 from harness.errors import ArtifactError, FleetgateError, InfraError, Problem, RunCancelled, SpecError
 from harness.farm.engine import Engine, Job, JobResult, Progress
 from harness.records.instruction_set import InstructionSets
+from harness.stats import Missing
 from harness.stats.instruction_set import Sighting, contrast
+from harness.stats.quantile import FloatArray, order_quantile
+from harness.stats.work import repeated_count, single_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,12 +185,15 @@ class _Measuring:
     def _count(self, found: Sighting, env: str, data: str) -> Sighting:
         timed = [self._ask(self._asked(env, "timing", data)) for _ in range(COUNTING_SESSIONS)]
         memory = self._ask(self._asked(env, "memory", data))
-        scalars = timed[0].reply.scalars
+        counts = [_counts(seen.arrays) for seen in timed]
+        work = repeated_count(counts) if all(item.size for item in counts) else Missing("no instruction was counted")
         return replace(
             found,
-            counts=tuple(filter(None, (_work(seen.arrays) for seen in timed))),
-            load_instructions=scalars.get("load_instructions"),
-            first_instructions=scalars.get("first_instructions"),
+            instructions=None if isinstance(work, Missing) else work.value,
+            counts=tuple(order_quantile(item, 0.5) for item in counts if item.size),
+            uncounted=work.reason if isinstance(work, Missing) else "",
+            load_instructions=_once(timed, "load_instructions"),
+            first_instructions=_once(timed, "first_instructions"),
             peak_bytes=memory.reply.scalars.get("hwm_bytes"),
         )
 
@@ -253,8 +259,14 @@ def _types(reply: SessionReply) -> tuple[str, ...]:
     return tuple(told.split(", ")) if told else ()
 
 
-def _work(arrays: Mapping[str, np.ndarray]) -> float | None:
+def _counts(arrays: Mapping[str, np.ndarray]) -> FloatArray:
     import numpy as np
 
-    counts = arrays.get("instructions")
-    return float(np.median(counts)) if counts is not None and counts.size else None
+    return np.asarray(arrays.get("instructions", ()), dtype=np.float64)
+
+
+def _once(timed: Sequence[SessionSeen], name: str) -> float | None:
+    """Give the count of what runs once per session, if the sessions agree."""
+    counts = [seen.reply.scalars[name] for seen in timed if name in seen.reply.scalars]
+    found = single_count(counts) if counts else None
+    return None if found is None or isinstance(found, Missing) else found.value

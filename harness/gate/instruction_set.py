@@ -16,10 +16,11 @@ from harness.records.instruction_set import InstructionSets
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.records.run import DeviceRecord, RunRecord
+from harness.records.verdict import Estimate
 from harness.spec.model import Device, Tier
 from harness.stats import Evidence, Missing
-from harness.stats.figure import session_figure
 from harness.stats.instruction_set import Sighting, contrast
+from harness.stats.work import work_estimate
 
 _WORK = "work.instructions"
 
@@ -97,6 +98,9 @@ def _sighting(evidence: Evidence, met: Mapping[str, DeviceRecord]) -> Sighting:
         if "hwm_bytes" in session.scalars
     ]
     timed = evidence.sessions(Role.CANDIDATE, SessionKind.TIMING)
+    work = (
+        work_estimate(evidence, _WORK, Role.CANDIDATE) if any("instructions" in item.arrays for item in timed) else None
+    )
     return Sighting(
         cpu=f"{_cpu(device)} ({device.name})" if device.name != _cpu(device) else device.name,
         board=board.emulator if board else "",
@@ -104,10 +108,18 @@ def _sighting(evidence: Evidence, met: Mapping[str, DeviceRecord]) -> Sighting:
         features=facts.features if facts else (),
         outputs=_outputs(evidence, answers[0]) if answers else (),
         output_types=_types(answers[0]) if answers else (),
-        counts=tuple(count for session in timed if (count := _count(evidence, session)) is not None),
+        instructions=work.value if isinstance(work, Estimate) else None,
+        uncounted=work.reason if isinstance(work, Missing) else "",
+        load_instructions=_value(evidence, "work.load"),
+        first_instructions=_value(evidence, "work.first"),
         peak_bytes=float(np.median(peaks)) if peaks else None,
         failure=_failure(evidence.cell),
     )
+
+
+def _value(evidence: Evidence, metric: str) -> float | None:
+    found = work_estimate(evidence, metric, Role.CANDIDATE)
+    return None if isinstance(found, Missing) else found.value
 
 
 def _outputs(evidence: Evidence, session: SessionRecord) -> tuple[np.ndarray, ...]:
@@ -119,13 +131,6 @@ def _outputs(evidence: Evidence, session: SessionRecord) -> tuple[np.ndarray, ..
 def _types(session: SessionRecord) -> tuple[str, ...]:
     told = session.settings.get("output_types", "")
     return tuple(told.split(", ")) if told else ()
-
-
-def _count(evidence: Evidence, session: SessionRecord) -> float | None:
-    if "instructions" not in session.arrays:
-        return None
-    figure = session_figure(evidence, session, _WORK)
-    return None if isinstance(figure, Missing) else figure
 
 
 def _failure(record: CellRecord) -> str:

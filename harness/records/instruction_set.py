@@ -16,7 +16,7 @@ class FindingCode(StrEnum):
     CRASH = "crash"
     """The file does not run there."""
     BOARD = "board"
-    """The board or the farm failed: nothing is known about the file there."""
+    """The board or the farm failed: nothing, or not its work, is known about the file there."""
     INTEGERS = "integers"
     """Integer or quantised answers differ from those of the first CPU."""
     NOT_FINITE = "not_finite"
@@ -62,9 +62,9 @@ class CpuRow:
     max_rel: float | None = None
     """The same, relative to the largest magnitude of the first CPU's output."""
     instructions: float | None = None
-    """User instructions of one inference."""
+    """User instructions of one inference, repeated by a second session."""
     counts: tuple[float, ...] = ()
-    """The same by session: a count is trusted because it repeats."""
+    """The median of each session; the count is the median over the least of each repeat (docs/decisions/0010)."""
     ratio: float | None = None
     """Instructions relative to the first CPU that has a count."""
     load_instructions: float | None = None

@@ -78,10 +78,7 @@ def _cells(row: CpuRow, rows: Sequence[CpuRow]) -> tuple[str, ...]:
 
 
 def _count(row: CpuRow) -> str:
-    """Write the count in full; a `~` says that its sessions did not agree to the last digit."""
-    if row.instructions is None:
-        return ""
-    return f"{'~' if len(set(row.counts)) > 1 else ''}{row.instructions:,.0f}"
+    return "" if row.instructions is None else f"{row.instructions:,.0f}"
 
 
 def _short(instructions: float | None) -> str:

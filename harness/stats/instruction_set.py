@@ -23,7 +23,7 @@ TOLD = ("asimddp", "asimdhp", "sve2", "i8mm", "bf16")
 ROUNDING = 1e-4
 """Float answers this close, relative to their largest magnitude, differ by the order of additions alone."""
 SAME_CODE = 0.01
-"""Counts this close come from the same kernels; between snapshots the same code differs by 0.1 % at most."""
+"""Counts this close come from the same kernels: other snapshots count the same code with up to 0.1 % difference."""
 _LEVELS = 255
 """Steps of an 8-bit code."""
 _FEWEST_LEVELS = 6
@@ -42,8 +42,12 @@ class Sighting:
     """In the model's order, first axis = sample, dequantised."""
     output_types: tuple[str, ...] = ()
     """As the runtime returned them (`int8`); empty: not told."""
+    instructions: float | None = None
+    """User instructions of one inference, repeated by a second session."""
     counts: tuple[float, ...] = ()
-    """User instructions of one inference, one figure per session."""
+    """The median of each session."""
+    uncounted: str = ""
+    """Why there is no count although the file ran; it is the board's."""
     load_instructions: float | None = None
     first_instructions: float | None = None
     peak_bytes: float | None = None
@@ -71,8 +75,8 @@ def contrast(name: str, seen: Sequence[Sighting], other: str = "", against: Sequ
         against: that file on the same CPUs, to say where `name` needs more instructions.
     """
     reference = next((item for item in seen if item.outputs), None)
-    counted = next((item for item in seen if item.counts), None)
-    others = {item.cpu: _work(item) for item in against}
+    counted = next((item for item in seen if item.instructions), None)
+    others = {item.cpu: item.instructions for item in against}
     rows = tuple(_row(item, reference, counted, others.get(item.cpu)) for item in seen)
     findings = [
         *_failures(name, seen),
@@ -120,12 +124,8 @@ def _are_whole(steps: npt.NDArray[np.float64]) -> bool:
     return bool(steps.sum() <= _LEVELS + 0.5 and (off <= 1e-3 + 1e-4 * steps).all())
 
 
-def _work(item: Sighting) -> float | None:
-    return float(np.median(item.counts)) if item.counts else None
-
-
 def _row(item: Sighting, reference: Sighting | None, counted: Sighting | None, other: float | None) -> CpuRow:
-    work, base = _work(item), _work(counted) if counted else None
+    work, base = item.instructions, counted.instructions if counted else None
     absolute, relative = _distance(item, reference) if reference and item.outputs else (None, None)
     return CpuRow(
         cpu=item.cpu,
@@ -173,6 +173,10 @@ def _failures(name: str, seen: Sequence[Sighting]) -> list[Finding]:
             found.append(Finding(FindingCode.CRASH, (item.cpu,), f"{name} does not run on {item.cpu}: {item.failure}"))
         elif item.lost:
             found.append(Finding(FindingCode.BOARD, (item.cpu,), f"{item.cpu} was not measured: {item.lost}"))
+        elif item.uncounted:
+            found.append(
+                Finding(FindingCode.BOARD, (item.cpu,), f"{name} has no count on {item.cpu}: {item.uncounted}")
+            )
     return found
 
 

@@ -11,6 +11,8 @@ Knows sessions, not limits; how the figures of other metrics are bounded is `har
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from harness.records.cell import Role, SessionKind, SessionRecord
@@ -55,8 +57,8 @@ def work_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate | Mis
     if len(figures) < 2:
         return Missing("one session cannot show that the count repeats: at least 2 needed")
     if metric in ONCE:
-        return _once(figures)
-    return _repeated(evidence, sessions, figures)
+        return single_count(figures)
+    return repeated_count([_counts(evidence, session) for session in sessions])
 
 
 def basis_of(metric: str, *, is_same_state: bool) -> str:
@@ -79,7 +81,12 @@ def work_change(candidate: Estimate, baseline: Estimate, basis: str) -> Estimate
     return Estimate(change, change - half, change + half, candidate.n, f"counts compared; {basis}")
 
 
-def _once(counts: list[float]) -> Estimate | Missing:
+def single_count(counts: Sequence[float]) -> Estimate | Missing:
+    """Give the count of what runs once per session.
+
+    Args:
+        counts: one per session, not empty, positive.
+    """
     least = min(counts)
     if max(counts) - least > TOLERANCE * least:
         return _broken(counts, " (runs once per session: 0.1 % is allowed)")
@@ -87,17 +94,22 @@ def _once(counts: list[float]) -> Estimate | Missing:
     return Estimate(least, low, high, len(counts), f"least count of {len(counts)} sessions, {RUNS_ONCE}")
 
 
-def _repeated(evidence: Evidence, sessions: tuple[SessionRecord, ...], figures: list[float]) -> Estimate | Missing:
-    counts = [_counts(evidence, session) for session in sessions]
+def repeated_count(counts: Sequence[FloatArray]) -> Estimate | Missing:
+    """Give the count of an inference, if its sessions repeated it.
+
+    Args:
+        counts: one array per session, shape (repeats,), positive; at least two sessions.
+    """
     if len({item.size for item in counts}) > 1:
         return implausible(f"the sessions brought {' and '.join(str(item.size) for item in counts)} counts")
     table = np.stack(counts)
     least = table.min(axis=0)
     came_back = (table == least).sum(axis=0) >= 2
     if 2 * int(came_back.sum()) <= least.size:
-        return _broken(figures, f" (medians; {came_back.sum()} of {least.size} repeats came back)")
+        medians = [order_quantile(item, 0.5) for item in counts]
+        return _broken(medians, f" (medians; {came_back.sum()} of {least.size} repeats came back)")
     value = order_quantile(least, 0.5)
-    return Estimate(value, value, value, len(figures), f"exact count, repeated in {len(figures)} sessions")
+    return Estimate(value, value, value, len(counts), f"exact count, repeated in {len(counts)} sessions")
 
 
 def _counts(evidence: Evidence, session: SessionRecord) -> FloatArray:
@@ -106,6 +118,6 @@ def _counts(evidence: Evidence, session: SessionRecord) -> FloatArray:
     return found
 
 
-def _broken(counts: list[float], detail: str) -> Missing:
+def _broken(counts: Sequence[float], detail: str) -> Missing:
     words = " and ".join(f"{count:,.0f}" for count in counts)
     return Missing(f"the board did not repeat its count: {words}{detail}", Outcome.INFRA, Attribution.INFRA)

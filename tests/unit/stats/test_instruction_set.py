@@ -14,7 +14,7 @@ from harness.stats.instruction_set import AnyArray, Sighting, contrast, is_on_a_
 
 FLOATS = np.random.default_rng(1).normal(size=(8, 10)).astype(np.float32)
 CODES = (np.random.default_rng(2).integers(-128, 128, (8, 10)) * np.float32(0.037)).astype(np.float32)
-OLD = Sighting("cortex-a53", outputs=(FLOATS,), output_types=("float32",), counts=(1000.0, 1000.0))
+OLD = Sighting("cortex-a53", outputs=(FLOATS,), output_types=("float32",), instructions=1000.0)
 NEW = replace(OLD, cpu="cortex-a76")
 
 
@@ -80,7 +80,7 @@ def test_a_number_that_is_none_and_another_shape_are_told() -> None:
 def test_another_kernel_is_told_once_per_group() -> None:
     """CPUs that agree within 1 % stand together; each other group is compared with the first."""
     seen = [
-        replace(OLD, cpu=cpu, counts=(count,))
+        replace(OLD, cpu=cpu, instructions=count)
         for cpu, count in (("cortex-a35", 1000.0), ("cortex-a53", 1002.0), ("cortex-a76", 490.0), ("max", 491.0))
     ]
 
@@ -94,8 +94,16 @@ def test_another_kernel_is_told_once_per_group() -> None:
 
 def test_a_file_that_costs_more_than_another_is_told_where() -> None:
     """Only CPUs on which it is dearer are named, with the ratio."""
-    int8 = [replace(OLD, counts=(1460.0,)), replace(NEW, counts=(1462.0,)), replace(OLD, cpu="max", counts=(700.0,))]
-    fp32 = [replace(OLD, counts=(1000.0,)), replace(NEW, counts=(1000.0,)), replace(OLD, cpu="max", counts=(1000.0,))]
+    int8 = [
+        replace(OLD, instructions=1460.0),
+        replace(NEW, instructions=1462.0),
+        replace(OLD, cpu="max", instructions=700.0),
+    ]
+    fp32 = [
+        replace(OLD, instructions=1000.0),
+        replace(NEW, instructions=1000.0),
+        replace(OLD, cpu="max", instructions=1000.0),
+    ]
 
     found = contrast("int8.onnx", int8, "fp32.onnx", fp32)
 
@@ -109,11 +117,21 @@ def test_a_crash_is_the_files_and_a_lost_board_is_not() -> None:
     crashed = Sighting("cortex-a35", failure="illegal instruction: sdot")
     lost = Sighting("cortex-a57", lost="QEMU ended")
 
-    found = contrast("m.onnx", [crashed, lost, OLD, replace(NEW, counts=(500.0,))])
+    found = contrast("m.onnx", [crashed, lost, OLD, replace(NEW, instructions=500.0)])
 
     assert [item.code for item in found.findings] == [FindingCode.CRASH, FindingCode.BOARD, FindingCode.KERNEL]
     assert [row.failure for row in found.rows[:2]] == ["illegal instruction: sdot", "QEMU ended"]
     assert [row.ratio for row in found.rows] == [None, None, 1.0, 0.5]
+
+
+def test_a_count_that_did_not_come_back_is_the_boards() -> None:
+    """The answers stand; the work is unknown, and the sentence says so."""
+    found = contrast("m.onnx", [OLD, replace(NEW, instructions=None, uncounted="it counted 7 and 8")])
+
+    assert [(item.code, item.text) for item in found.findings] == [
+        (FindingCode.BOARD, "m.onnx has no count on cortex-a76: it counted 7 and 8")
+    ]
+    assert found.rows[1].ratio is None
 
 
 def test_nothing_that_ran_compares_with_nothing() -> None:
