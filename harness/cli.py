@@ -128,6 +128,11 @@ def _add_baseline(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     promote.add_argument(
         "--to", type=Path, default=Path("reports/baselines"), metavar="DIR", help="default: %(default)s"
     )
+    promote.add_argument(
+        "--anchor",
+        action="store_true",
+        help="start new chains at this release: what earlier ones spent of their creep budgets is forgiven, on record",
+    )
     promote.set_defaults(act=_promote)
 
 
@@ -215,14 +220,17 @@ def _write(path: Path, text: str) -> None:
 def _promote(arguments: argparse.Namespace) -> int:
     from harness.gate import judge
     from harness.store import load_run, promote
+    from harness.store.baseline import describe_chains
     from harness.store.read import is_reproduced
 
     run = load_run(arguments.run)
     if not is_reproduced(run, judge(run.record, run.samples)):
         print(_not_reproduced(run), file=sys.stderr)
-    written = promote(run, arguments.to)
+    written = promote(run, arguments.to, anchor=arguments.anchor)
     for path in written:
         print(path)
+        for line in describe_chains(path):
+            print(f"  {line}")
     print(f"{len(written)} baselines; review and commit them")
     return 0
 

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from harness.device.runtime import requirement_of
 from harness.errors import Problem, RecordError, SpecError
+from harness.gate.creep import narrowed
 from harness.gate.tier import forbidden
 from harness.records.canonical import plan_sha256
-from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
+from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.spec import check_scopes, effective_limits
-from harness.spec.model import Artifact, Device, Farm, Limit, Origin, Suite
-from harness.store.baseline import recorded_figures
+from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite
+from harness.store.baseline import committed, recorded_figures
+from harness.store.chain import spent_budgets
 
 SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite"}
 
@@ -124,7 +126,7 @@ def plan_cell(
         if applies(artifact, device)
         else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only",
     )
-    cell = replace(cell, recorded=_recorded(cell, baselines))
+    cell = _with_history(cell, baselines, artifact.origin)
     paths = CellFiles(
         model=Path(artifact.file),
         data=Path(suite.workload.data),
@@ -206,13 +208,27 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _recorded(cell: PlannedCell, baselines: Path | None) -> tuple[RecordedFigure, ...]:
+def _with_history(cell: PlannedCell, baselines: Path | None, origin: Origin) -> PlannedCell:
+    """Add what the committed baseline says: its figures, and limits narrowed to what is left of their creep budgets."""
     if baselines is None or cell.skip_reason:
-        return ()
+        return cell
     try:
-        return recorded_figures(baselines, cell)
+        recorded, baseline = recorded_figures(baselines, cell), committed(baselines, cell)
     except RecordError as error:
         raise SpecError([Problem(str(baselines), 1, 1, str(error))]) from error
+    if baseline is None:
+        return cell
+    try:
+        source = f"{cell.artifact}.{cell.profile}.json (run {baseline.run_id})"
+        creep = spent_budgets(cell, baseline.link(cell.device), source)
+    except RecordError as error:
+        raise SpecError([Problem(origin.file, origin.line, origin.column, f"{cell.key}: {error}")]) from error
+    spent = {item.metric: item for item in creep}
+    limits = tuple(
+        narrowed(limit, spent[limit.metric]) if limit.kind is LimitKind.REGRESS and limit.metric in spent else limit
+        for limit in cell.limits
+    )
+    return replace(cell, recorded=recorded, limits=limits, creep=creep)
 
 
 def _duplicates(suites: Sequence[Suite]) -> list[Problem]:

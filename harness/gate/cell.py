@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.gate.answers import explain_split
+from harness.gate.creep import explain_spent
 from harness.gate.decide import decide, margin
 from harness.gate.reason import explain_comparison, explain_figure
 from harness.gate.tier import forbidden
@@ -106,7 +107,10 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
 
 
 def _with_cause(evidence: Evidence, verdict: Verdict) -> Verdict:
-    """Add to a lost accuracy where the loss comes from, as far as it was measured."""
+    """Add what a reader asks next: of a regression what was spent before, of a lost accuracy where it comes from."""
+    spent = next((item for item in evidence.planned.creep if item.metric == verdict.metric), None)
+    if verdict.kind == LimitKind.REGRESS and spent is not None:
+        return replace(verdict, reason=f"{verdict.reason}; {explain_spent(spent)}")
     if verdict.kind != LimitKind.DROP or verdict.outcome is Outcome.PASS:
         return verdict
     split = loss_split(evidence, verdict.metric)

@@ -33,6 +33,24 @@ class RecordedFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class SpentBudget:
+    """What accepted releases since an anchor have spent of the creep budget of one `regress` limit."""
+
+    metric: str
+    anchor: str
+    """`model file (run id)`."""
+    spent: float
+    """How much worse than the anchor the model is that the candidate is compared with; 0.04 is 4 %."""
+    doubt: float
+    """Half-width of its 90 % interval, relative."""
+    asked: str
+    """The margin that the suite states; the cell's limit is narrowed to what is left of the budget."""
+    budget: str
+    source: str
+    """The committed baseline that carries the chain."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedCell:
     """One device x artifact x workload; `key` is `suite::artifact[device]`."""
 
@@ -61,6 +79,8 @@ class PlannedCell:
     """Runtime family of the reference."""
     reference_build: str = ""
     """What provides that family on this device, should the reference be asked to run there."""
+    creep: tuple[SpentBudget, ...] = ()
+    """What is spent of the budgets of its `regress` limits; empty where no committed baseline carries a chain."""
 
 
 @dataclass(frozen=True, slots=True)

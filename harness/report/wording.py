@@ -186,13 +186,18 @@ def limit_of(verdict: Verdict, *, brief: bool = False) -> str:
         "" if verdict.limit is None else figure(verdict.limit, dimension_of(verdict.metric, verdict.kind))
     )
     if brief and is_relative(verdict.kind):
-        return f"≤ +{text}" if verdict.kind == "regress" else f"≤ {text}"
+        return f"≤ {_plus(text)}" if verdict.kind == "regress" else f"≤ {text}"
     return {
         "max": f"≤ {text}",
         "min": f"≥ {text}",
-        "regress": f"≤ +{text} vs baseline",
+        "regress": f"≤ {_plus(text)} vs baseline",
         "drop": f"≤ {text} below reference",
     }.get(verdict.kind, "must load and run")
+
+
+def _plus(text: str) -> str:
+    """Give a change its sign; a limit that creep has narrowed below 0 has one already."""
+    return text if text.startswith("-") else f"+{text}"
 
 
 def margin_of(verdict: Verdict) -> str:

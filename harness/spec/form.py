@@ -157,6 +157,11 @@ class LimitForm(Form):
     max: Bound = Field(default=None, description="Largest value that passes.", examples=["4 ms", "64 MiB", "1.2 M"])
     min: Bound = Field(default=None, description="Smallest value that passes.", examples=["96 %", 0.99, "30 dB"])
     regress: Bound = Field(default=None, description="Allowed worsening against the baseline.", examples=["5 %"])
+    creep: Bound = Field(
+        default=None,
+        description="Budget of `regress` for all accepted releases since the anchor; without: that of one step.",
+        examples=["8 %"],
+    )
     drop: Bound = Field(default=None, description="Allowed loss against the reference.", examples=["0.5 pp"])
     accept: Annotated[str, one_of("word", ["modelled"]), WithJsonSchema({"enum": ["modelled"]})] = Field(
         default="", description="`modelled`: a figure computed from the profile's declared model may decide this gate."

@@ -7,6 +7,7 @@ farm per device. The strongest word on one (metric, kind) wins whole, with its o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from harness import units
 from harness.errors import Problem
@@ -36,14 +37,15 @@ def read_limits(document: Document, where: Location, problems: list[Problem]) ->
         if metric is None or not isinstance(entry, Mapping):
             continue
         accept = _read_accept(document, metric, entry, problems)
+        creep = _read_creep(document, metric, entry, problems)
         bounds = [(key, value) for key, value in entry.entries.values() if key.text in _KINDS]
-        if not bounds and set(entry.entries) <= {"accept"}:
+        if not bounds and set(entry.entries) <= {"accept", "creep"}:
             possible = ", ".join(metric.kinds)
             problems.append(document.problem(name, f"{metric.name} has no limit", f"give it one of: {possible}"))
         for key, value in bounds:
             limit = _read_limit(document, metric, (key, value), accept, problems)
             if limit is not None:
-                limits.append(limit)
+                limits.append(replace(limit, creep=creep) if limit.kind is LimitKind.REGRESS else limit)
     return tuple(limits)
 
 
@@ -64,6 +66,36 @@ def _read_accept(document: Document, metric: Metric, entry: Mapping, problems: l
         able = ", ".join(name for name, known in METRICS.items() if known.modelled)
         problems.append(document.problem(key, f"{metric.name} is never modelled", f"'accept' makes sense on: {able}"))
     return value.text if isinstance(value, Scalar) else ""
+
+
+def _read_creep(document: Document, metric: Metric, entry: Mapping, problems: list[Problem]) -> float | None:
+    """Read the creep budget beside a `regress`; None when there is none, or none that can be."""
+    if "creep" not in entry.entries:
+        return None
+    key, value = entry.entries["creep"]
+    if "regress" not in entry.entries:
+        problems.append(document.problem(key, "'creep' is a budget of 'regress', which is not here", "add 'regress:'"))
+        return None
+    _, step = entry.entries["regress"]
+    budget, margin = (_ratio(document, node, problems if node is value else []) for node in (value, step))
+    if budget is not None and margin is not None and budget < margin:
+        said = f"a creep of {units.format(budget, units.Dimension.RATIO)} is less than one step may cost"
+        problems.append(document.problem(value, said, "write at least the 'regress', or leave it out"))
+        return None
+    return budget
+
+
+def _ratio(document: Document, node: Node, problems: list[Problem]) -> float | None:
+    if isinstance(node, Refused):
+        return None
+    if not isinstance(node, Scalar):
+        problems.append(document.problem(node, f"creep: expected {units.describe(units.Dimension.RATIO)}"))
+        return None
+    try:
+        return units.parse(node.text, units.Dimension.RATIO)
+    except units.QuantityError as error:
+        problems.append(document.problem(node, error.message, error.hint))
+        return None
 
 
 def _read_limit(

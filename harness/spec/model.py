@@ -62,6 +62,8 @@ class Limit:
     origin: Origin
     accept: str = ""
     """`modelled` where the suite says that a modelled figure may decide this gate; else empty."""
+    creep: float | None = None
+    """`regress`: how much worse than the anchor release all accepted steps together may be; None: as one step."""
 
 
 @dataclass(frozen=True, slots=True)

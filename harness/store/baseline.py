@@ -2,33 +2,36 @@
 
     reports/baselines/<suite>/<artifact>.<profile>.json
 
-Times, power and memory never go here: they are measured again beside the candidate.
+Times, power and memory never go here: they are measured again beside the candidate. What goes here of them is how much
+worse than its predecessor each accepted release was: the chain since an anchor, per device and metric.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import RecordError
 from harness.gate import judge
 from harness.records.canonical import from_json, to_json
 from harness.records.cell import Role, RuntimeRecord
+from harness.records.chain import Chain
 from harness.records.outcome import Outcome, Release
 from harness.records.plan import FileIdentity, PlannedCell, RecordedFigure
 from harness.records.verdict import Verdict
 from harness.spec.metric import METRICS
-from harness.spec.model import Tier
+from harness.spec.model import LimitKind, Tier
 from harness.stats import Evidence, Missing, estimate
 from harness.stats.accuracy import DEPTHS, hits, pack_hits
+from harness.store.chain import Link, chain_words, chains_after, check_chains
 from harness.store.file import read_bounded, write_whole
 from harness.store.read import StoredRun
 
 BASELINE_VERSION = 2
 # 1: first version.
-# 2: Baseline.snapshot; empty in files of version 1.
+# 2: Baseline.snapshot, Baseline.chains, BaselineFigure.hits; empty in files of version 1.
 MOST_BASELINE_BYTES = 2**20
 
 
@@ -62,34 +65,51 @@ class Baseline:
     figures: dict[str, BaselineFigure]
     snapshot: str = ""
     """Id of the machine state that the board started from; empty on a physical board."""
+    chains: dict[str, dict[str, Chain]] = field(default_factory=dict)
+    """Device -> metric -> the releases since the anchor, for every `regress` limit."""
+
+    def link(self, device: str) -> Link:
+        """Give what the next release is added to on one device."""
+        return Link(self.model, self.run_id, self.chains.get(device, {}))
 
 
-def promote(run: StoredRun, root: Path) -> list[Path]:
+def promote(run: StoredRun, root: Path, *, anchor: bool = False) -> list[Path]:
     """Write the baselines of a released run.
 
     Args:
         run: a stored run that is GO when it is judged again.
         root: `reports/baselines`.
+        anchor: start new chains at this release; what was spent before is recorded as forgiven.
 
     Returns:
         The files written, one per suite x artifact x profile; of several boards of one profile the first in the plan.
 
     Raises:
-        RecordError: the run is not GO, or holds no figure to record.
+        RecordError: the run is not GO, or holds no figure to record, or compares with a model that the chain of
+            releases does not know.
     """
     judgement = judge(run.record, run.samples)
     if judgement.decision.release is not Release.GO:
         raise RecordError(f"{run.path}: not a baseline: {judgement.decision.sentence}")
-    written: list[Path] = []
+    fresh: dict[Path, Baseline] = {}
     for evidence in _passed(run, judgement.verdicts):
-        baseline = _baseline(run, evidence)
-        path = baseline_path(root, baseline.suite, baseline.artifact, baseline.profile)
-        if baseline.figures and path not in written:
-            write_whole(path, to_json(baseline))
-            written.append(path)
-    if not written:
+        planned = evidence.planned
+        path = baseline_path(root, planned.suite, planned.artifact, planned.profile)
+        before = read_baseline(path) if path.exists() else None
+        found = fresh.get(path) or replace(_baseline(run, evidence), chains=dict(before.chains) if before else {})
+        ratios = {
+            verdict.metric: verdict.estimate
+            for verdict in judgement.verdicts
+            if verdict.cell == planned.key and verdict.kind == LimitKind.REGRESS and verdict.estimate
+        }
+        link = before.link(planned.device) if before else None
+        chains = chains_after(planned, run.record.run_id, ratios, link, anchor=anchor)
+        fresh[path] = replace(found, chains={**found.chains, planned.device: chains})
+    if not any(baseline.figures for baseline in fresh.values()):
         raise RecordError(f"{run.path}: holds no figure that stays the same from day to day")
-    return written
+    for path, baseline in fresh.items():
+        write_whole(path, to_json(baseline))
+    return list(fresh)
 
 
 def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...]:
@@ -105,21 +125,31 @@ def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...
     Raises:
         RecordError: the file is there and is not a baseline of this suite, artifact and profile.
     """
-    path = baseline_path(root, cell.suite, cell.artifact, cell.profile)
-    if not path.exists():
+    baseline = committed(root, cell)
+    if baseline is None or baseline.data.sha256 != cell.data.sha256:
         return ()
-    baseline = read_baseline(path)
-    if (baseline.suite, baseline.artifact, baseline.profile) != (cell.suite, cell.artifact, cell.profile):
-        raise RecordError(f"{path}: is the baseline of {baseline.suite}::{baseline.artifact} on {baseline.profile}")
-    if baseline.tier is not cell.tier or baseline.data.sha256 != cell.data.sha256:
-        return ()
-    source = f"{path.name} (run {baseline.run_id})"
+    source = f"{baseline_path(root, cell.suite, cell.artifact, cell.profile).name} (run {baseline.run_id})"
     return tuple(
         RecordedFigure(
             metric, figure.value, figure.low, figure.high, source, hits=figure.hits, snapshot=baseline.snapshot
         )
         for metric, figure in sorted(baseline.figures.items())
     )
+
+
+def committed(root: Path, cell: PlannedCell) -> Baseline | None:
+    """Return the committed baseline of a cell's artifact on its profile, or None when there is none of its tier.
+
+    Raises:
+        RecordError: the file is there and is not a baseline of this suite, artifact and profile.
+    """
+    path = baseline_path(root, cell.suite, cell.artifact, cell.profile)
+    if not path.exists():
+        return None
+    baseline = read_baseline(path)
+    if (baseline.suite, baseline.artifact, baseline.profile) != (cell.suite, cell.artifact, cell.profile):
+        raise RecordError(f"{path}: is the baseline of {baseline.suite}::{baseline.artifact} on {baseline.profile}")
+    return baseline if baseline.tier is cell.tier else None
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -136,6 +166,7 @@ def read_baseline(path: Path) -> Baseline:
             raise RecordError(f"{path}: {metric!r} is no figure that stays the same from day to day")
         if not figure.low <= figure.value <= figure.high:
             raise RecordError(f"{path}: {metric} lies outside of its own interval")
+    check_chains(baseline.chains, str(path))
     return baseline
 
 
@@ -197,3 +228,17 @@ def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
 def _hits(evidence: Evidence, metric: str) -> str:
     found = hits(evidence, Role.CANDIDATE, metric) if metric in DEPTHS else Missing("no accuracy")
     return "" if isinstance(found, Missing) else pack_hits(found)
+
+
+def describe_chains(path: Path) -> list[str]:
+    """Say where each chain of a committed baseline stands, one line each.
+
+    Raises:
+        RecordError: as `read_baseline`.
+    """
+    chains = read_baseline(path).chains
+    return [
+        chain_words(device, metric, chain)
+        for device, found in sorted(chains.items())
+        for metric, chain in sorted(found.items())
+    ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
-from harness.spec import effective_limits
+from harness.errors import Problem
+from harness.spec import effective_limits, yaml
+from harness.spec.limits import read_limits
 from harness.spec.metric import METRICS, limit_dimension, limit_range
 from harness.spec.model import Device, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
 from harness.units import Dimension
@@ -111,3 +114,29 @@ def test_catalogue_is_consistent(name: str) -> None:
         low, high = limit_range(metric, kind)
         assert low < high
         assert limit_dimension(metric, kind) in Dimension
+
+
+@pytest.mark.parametrize(
+    ("text", "creep", "said"),
+    [
+        ("{regress: 5 %, creep: 8 %}", 0.08, ""),
+        ("{regress: 5 %}", None, ""),
+        ("{max: 4 ms, creep: 8 %}", None, "'creep' is a budget of 'regress'"),
+        ("{creep: 8 %}", None, "'creep' is a budget of 'regress'"),
+        ("{regress: 5 %, creep: 3 %}", None, "less than one step may cost"),
+        ("{regress: 5 %, creep: 8 ms}", None, "is not a ratio"),
+    ],
+)
+def test_creep_is_a_budget_beside_regress(tmp_path: Path, text: str, creep: float | None, said: str) -> None:
+    """It needs a `regress`, is a ratio, and is not smaller than one step."""
+    path = tmp_path / "x.yaml"
+    path.write_text(f"latency.p50: {text}\n", encoding="utf-8")
+    problems: list[Problem] = []
+    document = yaml.read(path, problems)
+    assert document is not None
+
+    limits = read_limits(document, [], problems)
+
+    assert [one.creep for one in limits if one.kind is LimitKind.REGRESS] == ([creep] if "regress" in text else [])
+    assert [problem.message for problem in problems if said and said in problem.message] or not said
+    assert bool(problems) == bool(said)
