@@ -114,7 +114,9 @@ def _with_cause(evidence: Evidence, verdict: Verdict) -> Verdict:
     if verdict.kind != LimitKind.DROP or verdict.outcome is Outcome.PASS:
         return verdict
     split = loss_split(evidence, verdict.metric)
-    return verdict if split is None else replace(verdict, reason=f"{verdict.reason}; {explain_split(split)}")
+    if split is None or split.total.value <= 0:
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason}; {explain_split(split)}")
 
 
 def worst_incident(incidents: Sequence[Incident]) -> Incident | None:

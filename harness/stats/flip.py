@@ -57,7 +57,8 @@ def find_flips(before: FloatArray, after: FloatArray) -> Flips:
     at = np.flatnonzero(first != second)
     two = np.partition(before[at], -2, axis=1)[:, -2:]
     margin = two[:, 1] - two[:, 0]
-    return Flips(at, first[at], second[at], margin, margin <= noise(before)[at], before.shape[0])
+    is_tie = margin <= noise(before)[at] if at.size else np.zeros(0, dtype=np.bool_)
+    return Flips(at, first[at], second[at], margin, is_tie, before.shape[0])
 
 
 def list_flips(flips: Flips, labels: AnyArray | None) -> FlipList:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.gate import judge
 from harness.gate.answers import explain_split
+from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate, LossSplit
 from harness.stats.accuracy import loss_estimate, paired_table
 from harness.stats.attribution import interaction_estimate, loss_split
@@ -75,6 +76,17 @@ def test_the_verdict_says_where_the_loss_comes_from() -> None:
     assert "; of 5 pp: quantization 4 pp (2.7 … 5.9), platform 1 pp (0.32 … 2.2)" in found.verdicts[1].reason
     assert found.answers[0].split is not None
     assert explain_split(found.answers[0].split) in found.verdicts[1].reason
+
+
+def test_where_nothing_is_lost_nothing_is_explained() -> None:
+    """An undecided limit without a loss keeps its own reason; the parts stay in the record."""
+    run, samples = run_of([Scene(controller=4, limits=(limit("accuracy.top1", "drop", 0.001, "0.1 pp"),)).evidence()])
+
+    found = judge(run, samples)
+
+    assert found.verdicts[1].outcome is Outcome.INCONCLUSIVE
+    assert "quantization" not in found.verdicts[1].reason
+    assert found.answers[0].split is not None
 
 
 @pytest.mark.parametrize(
