@@ -35,7 +35,7 @@ def narrowed(limit: Limit, spent: SpentBudget) -> Limit:
 def spent_before(limit: Limit, chain: Chain, base: Release, source: str) -> SpentBudget:
     """Say what was spent when a candidate is compared with `base`, a release of the chain."""
     anchor = chain.find(chain.anchor)
-    name = f"{anchor.model} (run {anchor.run_id})" if anchor else chain.anchor[:12]
+    name = anchor.name if anchor else chain.anchor[:12]
     budget = limit.text if limit.creep is None else format(limit.creep, Dimension.RATIO)
     return SpentBudget(limit.metric, name, base.factor - 1.0, base.doubt, limit.text, budget, source)
 

@@ -17,11 +17,16 @@ class Release:
     """Name of the file; its bytes are its identity."""
     sha256: str
     run_id: str
-    """The run that was promoted; of a first baseline the run that measured it."""
+    """The run that was promoted; empty for a baseline file that was the first anchor without being promoted."""
     factor: float
     """Figure relative to the anchor's, as a worsening: 1.04 is 4 % worse, below 1 is better."""
     doubt: float
     """Half-width of the 90 % interval of ln(factor), the steps' own added as independent errors."""
+
+    @property
+    def name(self) -> str:
+        """The file, and the run that released it."""
+        return f"{self.model} (run {self.run_id})" if self.run_id else self.model
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def check_chains(chains: Mapping[str, Mapping[str, Chain]], source: str) -> None
 def chain_words(device: str, metric: str, chain: Chain) -> str:
     """Say in one line where a chain stands."""
     anchor, last = chain.find(chain.anchor), chain.releases[-1]
-    name = f"{anchor.model} (run {anchor.run_id})" if anchor else "unknown"
+    name = anchor.name if anchor else "unknown"
     forgiven = f"; {chain.forgiven:+.2%} of the chain before it is forgiven" if chain.forgiven else ""
     return f"{metric} on {device}: {last.factor - 1:+.2%} since anchor {name}{forgiven}"
 
@@ -117,7 +117,7 @@ def chain_words(device: str, metric: str, chain: Chain) -> str:
 def _base(planned: PlannedCell, before: Link | None) -> Release | None:
     """Name the model that a cell is compared with: its baseline file, else that of the committed record."""
     if planned.baseline is not None:
-        return _release(planned.baseline, "its first baseline")
+        return _release(planned.baseline, "")
     return _release(before.model, before.run_id) if before else None
 
 
