@@ -229,6 +229,8 @@ def _board_facts(device: Device, met: DeviceRecord | None) -> Iterable[Fact]:
         yield from _seen_facts(met.facts)
     if met.emulator:
         yield Fact("Emulator", neutral(met.emulator), code=True)
+    if met.snapshot:
+        yield Fact("Snapshot", f"{neutral(met.snapshot)} (boards of one snapshot count the same to the last digit)")
     if device.power is not None:
         yield Fact("Power source", _power(device))
     yield Fact("Environment fingerprint", neutral(met.fingerprint) or "none", code=True)

@@ -55,4 +55,5 @@ def device_record(device: Device) -> DeviceRecord:
         throttled="0x0" if hardware else "",
     )  # fmt: skip
     emulator = "" if hardware else f"QEMU 7.2.19, image {digest('image')[:12]}, snapshot {digest(device.name)[:12]}"
-    return DeviceRecord(device.name, device.profile, device.tier, facts, digest(f"print {device.name}")[:16], emulator)
+    print_, state = digest(f"print {device.name}")[:16], "" if hardware else digest(f"state {device.name}")
+    return DeviceRecord(device.name, device.profile, device.tier, facts, print_, emulator, snapshot=state)

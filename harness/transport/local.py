@@ -28,6 +28,7 @@ class LocalChannel:
         self._streams = streams
         self._errors = errors
         self._reading = threading.Lock()
+        self._telling = threading.Lock()
         self._closed = False
         self._tail = ""
 
@@ -68,10 +69,11 @@ class LocalChannel:
 
     def stderr_tail(self) -> str:
         """Return the last 8 KiB of standard error."""
-        if not self._closed:
-            size = os.fstat(self._errors.fileno()).st_size
-            self._tail = printable(os.pread(self._errors.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)))
-        return self._tail
+        with self._telling:
+            if not self._errors.closed:
+                size = os.fstat(self._errors.fileno()).st_size
+                self._tail = printable(os.pread(self._errors.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)))
+            return self._tail
 
     def close(self) -> None:
         """End the program and all of its process group."""
@@ -86,6 +88,7 @@ class LocalChannel:
             self._streams.shutdown(socket.SHUT_RDWR)  # wakes a read in another thread, which then lets go of the lock
         with self._reading:
             self._streams.close()
+        with self._telling:
             self._errors.close()
 
     def _check_open(self) -> None:

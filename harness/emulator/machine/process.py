@@ -23,7 +23,7 @@ from harness.emulator.image import Image
 from harness.emulator.machine import guard
 from harness.emulator.machine.disk import make_overlay
 from harness.emulator.machine.login import Endpoint, run_on_board
-from harness.emulator.machine.qemu import CONSOLE, DISK, STATE, forwarded_port, qemu_command, qemu_version
+from harness.emulator.machine.qemu import CONSOLE, DISK, STATE, forwarded_port, qemu_command
 from harness.emulator.machine.qmp import Qmp, QmpClosed
 from harness.emulator.machine.workspace import Workspace, reap, workspaces_folder
 from harness.errors import ImageError
@@ -90,11 +90,6 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-
-    def describe(self) -> str:
-        """Say what this board is made of, for records: QEMU's version, image, packages, snapshot."""
-        state = f", snapshot {self.source.id[:12]}" if self.source.state else ""
-        return f"QEMU {qemu_version()}, image {self.image.suite} {self.image.id} packages {self.image.content}{state}"
 
     def alive(self) -> bool:
         """Tell whether QEMU runs."""

@@ -231,3 +231,15 @@ def test_what_the_files_and_the_runtime_say_of_themselves_is_shown() -> None:
     assert ("Kind", "Camera, rev C") in [(fact.name, fact.value) for fact in board.facts]
     cell = next(cell for row in board.row for cell in row if cell.sessions)
     assert ("Settings", "mem_pattern true") in [(fact.name, fact.value) for fact in cell.provenance]
+
+
+def test_the_snapshot_of_an_emulated_board_is_named() -> None:
+    """Whoever compares counts of two runs sees whether they are of one machine state; a physical board has none."""
+    run = go_run()
+    shown = view(run.record, run.judgement)
+
+    named = {board.name: [fact.value for fact in board.facts if fact.name == "Snapshot"] for board in shown.boards}
+
+    ids = {device.name: device.snapshot for device in run.record.devices}
+    assert {name: bool(values) for name, values in named.items()} == {name: bool(found) for name, found in ids.items()}
+    assert ids["a53"] in named["a53"][0]
