@@ -27,7 +27,7 @@ from harness.agent.watch import Warming, Watch
 
 _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
-_KINDS = frozenset({"timing", "memory", "accuracy", "energy"})
+_KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile"})
 
 if TYPE_CHECKING:
     Work = Task | Warming | Watch

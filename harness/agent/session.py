@@ -9,7 +9,8 @@ import functools
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,15 +22,23 @@ from harness.agent.refusal import Refusal
 from harness.agent.samples import Samples
 from harness.agent.spawn import RUNTIME_SETTINGS
 from harness.agent.store import Store, hash_fd
-from harness.agent.tasks import energy, evaluate, footprint, load
+from harness.agent.tasks import energy, evaluate, footprint, load, profile
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array, InputSpec, Model, Runtime
+    from harness.agent.runtimes import Array, Feed, InputSpec, Model, Prefixes, Runtime
 
-_KINDS = {"timing": load.run, "memory": footprint.run, "accuracy": evaluate.run, "energy": energy.run}
+    Loaded = TypeVar("Loaded", Model, Prefixes)
+
+_KINDS = {
+    "timing": load.run,
+    "memory": footprint.run,
+    "accuracy": evaluate.run,
+    "energy": energy.run,
+    "profile": profile.run,
+}
 _SETTLE_S = 0.01
 """On a board with one core the agent must not run beside what is measured."""
-_ONE_SAMPLE = frozenset({"timing", "memory", "energy"})
+_ONE_SAMPLE = frozenset({"timing", "memory", "energy", "profile"})
 _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
 
@@ -70,10 +79,18 @@ class Session:
 
     def load(self, counter: InstructionCounter | None = None) -> Model:
         """Load the model; notes `load_s` and, with a counter, `load_instructions`."""
+        request = self.request
+        return self._load(lambda path: self._runtime.load(path, request.provider, request.threads), counter)
+
+    def split(self, feed: Feed) -> Prefixes:
+        """Load the model to run its operators apart; notes `load_s`."""
+        request = self.request
+        return self._load(lambda path: self._runtime.split(path, request.provider, request.threads, feed), None)
+
+    def _load(self, loader: Callable[[str], Loaded], counter: InstructionCounter | None) -> Loaded:
         self.enter("load")
         path = self._link()
-        act = functools.partial(self._runtime.load, path, self.request.provider, self.request.threads)
-        model, spent = observe(act, counter, exact=self.request.deterministic)
+        model, spent = observe(functools.partial(loader, path), counter, exact=self.request.deterministic)
         self.note("load", spent)
         self.provider = model.provider
         self.settings.update(model.settings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,3 +196,48 @@ def test_wrong_data_is_an_input_error(board: Board, tmp_path: Path) -> None:
 
     assert error["code"] == "input"
     assert "takes (" in error["message"]
+
+
+_SPLIT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from harness.agent.runtimes import load_runtime
+from harness.agent.samples import Samples
+samples = Samples.read(sys.argv[4], 1)
+parts = load_runtime(sys.argv[2]).split(sys.argv[3], "", 1, lambda specs: samples.take(specs, 0, 1))
+for count in range(len(parts.operators) + 1):
+    parts.open(count)()
+parts.close()
+json.dump([parts.operators, parts.notes, parts.provider], sys.stdout)
+"""
+"""Runs every part of a model once; in a process of its own, because it needs a build's packages."""
+
+
+@pytest.mark.parametrize("model", ["float_model", "int8_model"])
+def test_every_part_of_a_model_runs_and_its_operators_are_told(board: Board, model: str, tmp_path: Path) -> None:
+    """From no operator to all of them; names, types and shapes are there, and no file is left."""
+    name = getattr(board.build, model)
+    path = tmp_path / f"model{Path(name).suffix}"
+    path.write_bytes((DIGITS / name).read_bytes())
+    env = str(board.agent.root / "env" / board.env)
+    command = [sys.executable, "-c", _SPLIT, env, board.build.runtime, str(path), str(DIGITS / "digits_eval.npz")]
+
+    ended = subprocess.run(command, cwd=DIGITS.parents[1], capture_output=True, check=True, timeout=120)
+    operators, _, provider = json.loads(ended.stdout)
+
+    assert len(operators) >= 9
+    assert all(name and kind and "->" in shapes for name, kind, shapes in operators)
+    assert operators[-1][2].endswith("-> [1,10]")
+    assert provider
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_profile_counts_or_says_why_not(board: Board) -> None:
+    """Where this machine counts instructions the parts have figures; elsewhere the reason is told, not a figure."""
+    reply = board.session("profile", board.build.int8_model)
+
+    if reply.header["error"] is not None:
+        assert reply.header["error"]["code"] == "profile"
+        assert "counts no user instructions" in reply.header["error"]["message"]
+    else:
+        assert sum(item["instructions"] for item in json.loads(array(reply, "profile").tobytes())["operators"]) > 0

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.agent.prefix import Operator
+
     Array = np.ndarray[Any, Any]
+    Feed = Callable[["list[InputSpec]"], "list[Array]"]
 
 RUNTIMES = {
     "onnxruntime": "harness.agent.runtimes.onnxruntime.OnnxRuntime",
@@ -56,6 +59,24 @@ class Model(Protocol):
         """Turn raw outputs into arrays of float32 (float64 for wide integers), dequantised and owned by the caller."""
 
 
+class Prefixes(Protocol):
+    """A model whose first operators can be run alone, as the runtime runs them in the whole model."""
+
+    operators: list[Operator]
+    """What really runs, in its order."""
+
+    provider: str
+    settings: dict[str, str]
+    notes: list[str]
+    """What a reader of figures per operator should know (operators that a delegate took over)."""
+
+    def open(self, count: int) -> Callable[[], Any]:
+        """Load the first `count` operators and return one inference of them; its outputs are not fetched."""
+
+    def close(self) -> None:
+        """Remove what was left in the file system."""
+
+
 class Runtime(Protocol):
     """A runtime that is imported in this process."""
 
@@ -75,6 +96,20 @@ class Runtime(Protocol):
 
         Raises:
             Refusal: `fallback` when the provider asked for would not compute the model.
+            Exception: whatever the runtime raises for a model that it cannot load.
+        """
+
+    def split(self, path: str, provider: str, threads: int, feed: Feed) -> Prefixes:
+        """Prepare a model to be run in parts, after the runtime's own optimisation of the whole.
+
+        Args:
+            path: as for `load`; not read any more when this returns.
+            provider: as for `load`.
+            threads: as for `load`.
+            feed: gives one array per input of the model.
+
+        Raises:
+            Refusal: `profile` when this runtime or model cannot be taken apart.
             Exception: whatever the runtime raises for a model that it cannot load.
         """
 

@@ -17,7 +17,7 @@ from harness.agent.refusal import Refusal
 from harness.agent.runtimes import InputSpec, to_float
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array
+    from harness.agent.runtimes import Array, Feed, Prefixes
 
 _CPU = "CPUExecutionProvider"
 _LOG_FATAL_ONLY = 3
@@ -39,22 +39,45 @@ class OnnxRuntime:
 
     def load(self, path: str, provider: str, threads: int) -> OnnxModel:
         """Create the session; see the port."""
-        asked = provider or _CPU
-        available = onnxruntime.get_available_providers()
-        if asked not in available:
-            raise Refusal("fallback", f"{asked} is not in this build, which has {', '.join(available)}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _LOG_FATAL_ONLY
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(path, options, providers=[asked], enable_fallback=0)
-        session.disable_fallback()
-        used = session.get_providers()
-        if not used or used[0] != asked:
-            raise Refusal("fallback", f"{asked} was asked for, the session uses {', '.join(used) or 'nothing'}")
-        return OnnxModel(session, used[0], options)
+        options = make_options(threads)
+        session, used = open_session(path, options, provider)
+        return OnnxModel(session, used, options)
+
+    def split(self, path: str, provider: str, threads: int, feed: Feed) -> Prefixes:
+        """Let onnxruntime optimise the model and prepare to cut what came of it; see the port."""
+        # Imported in the session that needs it, so that the heap of all others stays as it is.
+        from harness.agent.runtimes.onnxruntime_prefix import OnnxPrefixes
+
+        return OnnxPrefixes(path, provider, threads, feed)
+
+
+def make_options(threads: int) -> Any:  # noqa: ANN401  the library has no types
+    """Return the options of every session: so many threads, no spinning, silent."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _LOG_FATAL_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def open_session(model: str | bytes, options: Any, provider: str) -> tuple[Any, str]:  # noqa: ANN401
+    """Create an InferenceSession on the provider asked for (empty: the CPU) and no other; return it and the provider.
+
+    Raises:
+        Refusal: `fallback` when the provider would not compute the model.
+    """
+    asked = provider or _CPU
+    available = onnxruntime.get_available_providers()
+    if asked not in available:
+        raise Refusal("fallback", f"{asked} is not in this build, which has {', '.join(available)}")
+    session = onnxruntime.InferenceSession(model, options, providers=[asked], enable_fallback=0)
+    session.disable_fallback()
+    used = session.get_providers()
+    if not used or used[0] != asked:
+        raise Refusal("fallback", f"{asked} was asked for, the session uses {', '.join(used) or 'nothing'}")
+    return session, used[0]
 
 
 class OnnxModel:

@@ -17,7 +17,7 @@ from harness.agent.refusal import Refusal
 from harness.agent.runtimes import InputSpec, to_float
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array
+    from harness.agent.runtimes import Array, Feed, Prefixes
 
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")
 _PROBE = base64.b64decode(
@@ -51,6 +51,13 @@ class TfLite:
         interpreter.allocate_tensors()
         return TfLiteModel(interpreter)
 
+    def split(self, path: str, provider: str, threads: int, feed: Feed) -> Prefixes:
+        """Prepare to cut the file; every part is delegated as the whole is; see the port."""
+        # Imported in the session that needs it, so that the heap of all others stays as it is.
+        from harness.agent.runtimes.tflite_prefix import TflitePrefixes
+
+        return TflitePrefixes(path, lambda part: self.load(part, provider, threads), feed)
+
 
 class TfLiteModel:
     """One Interpreter."""
@@ -75,6 +82,15 @@ class TfLiteModel:
     def bind(self, arrays: Sequence[Array]) -> Callable[[], Any]:
         """Quantise, resize where the model is free to, and bind the calls of one inference."""
         interpreter = self._interpreter
+        feed = self.feed(arrays)
+        outputs = [detail["index"] for detail in interpreter.get_output_details()]
+        if len(feed) == 1 and len(outputs) == 1:
+            return _bind_single(interpreter, feed[0], outputs[0])
+        return _bind_many(interpreter, feed, outputs)
+
+    def feed(self, arrays: Sequence[Array]) -> list[tuple[int, Array]]:
+        """Quantise, resize where the model is free to, and return what goes into which tensor."""
+        interpreter = self._interpreter
         details = interpreter.get_input_details()
         feed = [(d["index"], _quantize(array, d)) for d, array in zip(details, arrays)]  # noqa: B905  Python 3.8
         changed = [(i, a.shape) for (i, a), d in zip(feed, details) if a.shape != tuple(d["shape"])]  # noqa: B905
@@ -82,10 +98,22 @@ class TfLiteModel:
             interpreter.resize_tensor_input(index, shape)
         if changed:
             interpreter.allocate_tensors()
-        outputs = [detail["index"] for detail in interpreter.get_output_details()]
-        if len(feed) == 1 and len(outputs) == 1:
-            return _bind_single(interpreter, feed[0], outputs[0])
-        return _bind_many(interpreter, feed, outputs)
+        return feed
+
+    def bind_blind(self, arrays: Sequence[Array]) -> Callable[[], Any]:
+        """Bind the calls of one inference whose outputs nobody fetches."""
+        interpreter, feed = self._interpreter, self.feed(arrays)
+
+        def call() -> None:
+            for index, array in feed:
+                interpreter.set_tensor(index, array)
+            interpreter.invoke()
+
+        return call
+
+    def operator_kinds(self) -> list[str]:
+        """Return the type of every operator that the interpreter holds: the file's, then the delegates' partitions."""
+        return [str(detail["op_name"]) for detail in self._interpreter._get_ops_details()]
 
     def outputs(self, raw: Any) -> list[Array]:  # noqa: ANN401
         """Dequantise and copy the outputs."""
