@@ -42,14 +42,14 @@ clean: ## Remove what make made here (the cache of board images: `fleetgate imag
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing Fleetgate into .venv"
 	@$(BIN)/python -m pip install --quiet --upgrade pip 2>/dev/null || true
-	@$(BIN)/python -m pip install --quiet --editable .
+	@$(BIN)/python -m pip install --quiet --editable '.[graph]'
 	@touch $@
 
 .venv/ready-dev: .venv/ready
 	@bash .ci/system-packages --tests
 	@echo "installing the tools of the tests into .venv"
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --editable '.[graph]' --group dev
 	@touch $@
 
 .PHONY: help setup demo demo-nogo test test-fast lint bench clean

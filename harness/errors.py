@@ -9,6 +9,7 @@
     ├── DeviceError        the board failed (disk, read-only file system, reboot, missing sensor): DEVICE
     ├── SecurityError      host key, signature, path escape, oversized answer: SECURITY, never retried
     ├── ArtifactError      the model failed on the board (does not load, crashes, no memory): FAIL of the gate `crash`
+    ├── GraphError         a model file cannot be read on the controller: damaged, or its reader is not installed
     ├── RecordError        a run folder or baseline file cannot be read as what it claims to be
     └── RunCancelled       the user or CI stopped the run: CANCELLED
 
@@ -107,6 +108,12 @@ class ArtifactError(FleetgateError):
     def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, str] | None = None) -> None:
         super().__init__(message, code=code)
         self.details: Mapping[str, str] = details or {}
+
+
+class GraphError(FleetgateError):
+    """A model file's graph cannot be read on the controller; nothing but a comparison of files depends on it."""
+
+    code = "graph"
 
 
 class RecordError(FleetgateError):

@@ -101,9 +101,9 @@ class SessionReply:
     """The envelope of a session: only a complete one counts.
 
     `wait_status` is what waitpid gave for the child; `error` is set when the child said why it failed
-    (code load, run, fallback, input, memory, sensor, integrity, profile) or died (code crash, timeout, killed: by nobody knows
-    whom, or illegal_instruction). An error of a fatal signal also has `signal`, `pc`, `where` (library and offset) and,
-    when illegal, `instruction`: hexadecimal, in the order of memory.
+    (code load, run, fallback, input, memory, sensor, integrity, profile) or died (code crash, timeout, killed: by
+    nobody knows whom, or illegal_instruction). An error of a fatal signal also has `signal`, `pc`, `where` (library and
+    offset) and, when illegal, `instruction`: hexadecimal, in the order of memory.
     """
 
     nonce: str

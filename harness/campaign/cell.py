@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from harness.agent.message import SessionReply, SessionRequest
 from harness.campaign import attribution
 from harness.campaign.arm import Arm
+from harness.campaign.explain import Explaining
 from harness.campaign.incident import (
     CONFORMANCE,
     SENSOR,
@@ -30,13 +31,7 @@ from harness.campaign.incident import (
 )
 from harness.campaign.plan import CellFiles
 from harness.campaign.reference import Arrays, Computed, Controller, read_labels
-from harness.campaign.session import (
-    PlannedSession,
-    Wanted,
-    counts_work,
-    next_again,
-    sessions_of,
-)
+from harness.campaign.session import PlannedSession, Wanted, counts_work, next_again, sessions_of
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, SessionKind, SessionRecord
 from harness.records.plan import PlannedCell
@@ -127,6 +122,7 @@ class _Measuring:
         self._arms: dict[Role, Arm] = {}
         self._data = ""
         self._incidents: list[Incident] = []
+        self._explaining = Explaining(work, self._ask, self._keep, self._add)
         self._failed: set[Role] = set()
         self._blind = False
         """Whether the power meter is missing, which ends energy sessions only."""
@@ -152,6 +148,8 @@ class _Measuring:
             started_at=self._started.isoformat(timespec="seconds"),
             duration_s=round(time.monotonic() - self._clock, 3),
             controller_builds=self._builds,
+            documents=self._explaining.documents,
+            notes=tuple(self._explaining.notes),
         )
 
     def _measure_sessions(self) -> None:
@@ -159,14 +157,8 @@ class _Measuring:
         runtime = self._ensure_runtime()
         if runtime is None:
             return
-        candidate = Arm(
-            self._deploy(files.model, planned.model.sha256),
-            files.model.suffix,
-            planned.runtime,
-            planned.build,
-            runtime.id,
-            planned.provider,
-        )
+        model = self._deploy(files.model, planned.model.sha256)
+        candidate = Arm(model, files.model.suffix, planned.runtime, planned.build, runtime.id, planned.provider)
         self._arms[Role.CANDIDATE] = candidate
         if files.baseline and planned.baseline:
             model = self._deploy(files.baseline, planned.baseline.sha256)
@@ -177,6 +169,8 @@ class _Measuring:
                 return
             if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
                 self._measure_session(session)
+        if not self._failed:
+            self._explaining.run(self._request, self._sessions, self._arrays)
 
     def _ensure_runtime(self) -> RuntimeEnvironment | None:
         """Bring the runtime; one that twice needs what the board's processor lacks fails the cell, never the board."""
@@ -209,10 +203,13 @@ class _Measuring:
             raise InfraError(f"{path.name} was changed after it was planned", code="integrity")
         return digest
 
-    def _measure_session(self, session: PlannedSession) -> None:
+    def _request(self, session: PlannedSession) -> SessionRequest:
         arm, device = self._arms[session.role], self._work.device
         request = arm.request(session, self._work.planned, device, data=self._data)
-        request = replace(request, count_work=counts_work(self._work.wanted, device))
+        return replace(request, count_work=counts_work(self._work.wanted, device))
+
+    def _measure_session(self, session: PlannedSession) -> None:
+        request = self._request(session)
         seen = self._ask(request)
         if seen.reply.error is not None:
             first = seen

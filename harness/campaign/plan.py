@@ -18,9 +18,10 @@ from harness.gate.creep import narrowed
 from harness.gate.tier import forbidden
 from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
+from harness.records.profile import Profile
 from harness.spec import check_scopes, effective_limits
 from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite
-from harness.store.baseline import committed, recorded_figures
+from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.chain import spent_budgets
 
 SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite"}
@@ -35,6 +36,8 @@ class CellFiles:
     baseline: Path | None = None
     reference: Path | None = None
     reference_runtime: str = ""
+    recorded_profile: Profile | None = None
+    """What each operator cost in the committed baseline, if it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ def plan_cell(
         baseline=Path(artifact.baseline) if artifact.baseline else None,
         reference=reference,
         reference_runtime=family,
+        recorded_profile=recorded_profile(baselines, cell) if baselines and not cell.skip_reason else None,
     )
     return cell, paths
 

@@ -14,6 +14,7 @@ from harness.gate.creep import explain_spent
 from harness.gate.decide import decide, margin
 from harness.gate.reason import explain_comparison, explain_figure
 from harness.gate.tier import forbidden
+from harness.gate.where import say_where
 from harness.records.cell import Incident, Role
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
@@ -103,6 +104,7 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
         if lost:
             return _standing_verdict(evidence.planned, limit, lost)
     verdict = _measured_verdict(evidence.planned, limit, found, outcome, distance)
+    verdict = replace(verdict, where=say_where(evidence, limit.metric, limit.kind))
     return _with_cause(evidence, verdict)
 
 

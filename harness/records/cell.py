@@ -24,6 +24,8 @@ class SessionKind(StrEnum):
     MEMORY = "memory"
     ACCURACY = "accuracy"
     ENERGY = "energy"
+    PROFILE = "profile"
+    """Counts of single operators: explains a change of work and decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +103,8 @@ class CellRecord:
     duration_s: float = 0.0
     samples_sha256: str = ""
     """Hash of the cell's sample file; empty when the cell has none."""
+    documents: dict[str, ArrayRef] = field(default_factory=dict)
+    """JSON texts (uint8) kept beside the samples, so that a replay explains a change of work as the run did:
+    `recorded/profile` of a committed baseline, `graph/candidate` and `graph/baseline` of the files."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know and no gate depends on: why there is no profile, or no graph."""

@@ -53,6 +53,8 @@ class Verdict:
     baseline_source: str = ""
     margin: float | None = None
     """Relative distance of the deciding end of the interval to the limit; negative: over it."""
+    where: str = ""
+    """Which operators a change of work comes from, in a line; empty: not known, or nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class GateView:
     reason: str
     compared: str
     """For relative gates: candidate against baseline, with where the baseline comes from."""
+    where: str = ""
+    """Which operators a change of work comes from."""
 
     @property
     def is_count(self) -> bool:
@@ -104,6 +106,8 @@ class CellView:
     incidents: tuple[IncidentView, ...]
     answers: AnswersView | None
     provenance: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    """What no gate depends on."""
     flags: tuple[str, ...]
     reproduce: str
 
@@ -160,6 +164,7 @@ def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judg
         incidents=_incidents(record),
         answers=view_answers(planned, judged.answers) if judged.answers else None,
         provenance=tuple(_provenance(planned, record)),
+        notes=tuple(neutral(note, longest=500) for note in (record.notes if record else ())),
         flags=tuple(sorted({neutral(flag) for session in sessions for flag in session.flags})),
         reproduce=_reproduce(planned, run),
     )
@@ -189,6 +194,7 @@ def view_gate(verdict: Verdict) -> GateView:
         label=neutral(estimate.label) if estimate else "",
         reason=neutral(verdict.reason),
         compared=_compared(verdict),
+        where=neutral(verdict.where, longest=500),
     )
 
 

@@ -16,8 +16,10 @@ from markupsafe import Markup
 from harness.gate.instruction_set import compare_boards
 from harness.records.outcome import Outcome
 from harness.report import chart, instruction_set, wording
+from harness.report.files import view_files
 from harness.report.limit_chart import gate_chart
 from harness.report.view import view
+from harness.report.work import view_work
 
 DRAWN: Final = 300
 """Cells whose samples are drawn, the most urgent first: the file stays small enough to be mailed."""
@@ -50,9 +52,16 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
     drawn = sorted(
         (cell for cell in shown.cells if cell.record), key=lambda cell: wording.WORST_FIRST.index(cell.worst)
     )
-    charts = {cell.anchor: chart.cell_charts(cell, samples.arrays(cell.planned.key)) for cell in drawn[:DRAWN]}
-    compared = compare_boards(run, samples)
-    return page.render(report=shown, charts=charts, compared=compared, css=Markup(css), css_hash=_hash(css))  # noqa: S704  our own file
+    devices = {device.name: device for device in run.plan.devices}
+    charts, works, files = {}, {}, {}
+    for cell in drawn[:DRAWN]:
+        arrays = samples.arrays(cell.planned.key)
+        charts[cell.anchor] = chart.cell_charts(cell, arrays)
+        works[cell.anchor] = view_work(cell, devices[cell.planned.device], arrays)
+        files[cell.anchor] = view_files(cell, devices[cell.planned.device], arrays)
+    style = Markup(css)  # noqa: S704  our own file
+    cells = {"charts": charts, "works": works, "files": files}
+    return page.render(report=shown, compared=compare_boards(run, samples), css=style, css_hash=_hash(css), **cells)
 
 
 @cache

@@ -55,6 +55,7 @@ def render(run: RunRecord, judgement: Judgement, *, worst: int = WORST) -> str:
         "",
         *_blockers(shown, worst),
         *_matrix(shown),
+        *_work(shown),
         *([escape(wording.COUNT_LIMITS), ""] if shown.is_counted else []),
         f"Run {escape(run.run_id)}, {escape(run.started_at)}, farm {escape(run.plan.farm)}.",
     ]
@@ -101,6 +102,17 @@ def _matrix(shown: ReportView) -> list[str]:
         states = (", ".join(cell.worst.value.replace("_", " ") for cell in cells) for cells in board.row)
         lines.append(f"| {escape(board.name)} | {escape(board.tier_words)} | " + " | ".join(states) + " |")
     return [*lines, ""]
+
+
+def _work(shown: ReportView) -> list[str]:
+    """Name the operators where work has changed, within its limit or not."""
+    changed = [(cell, gate) for cell in shown.cells for gate in cell.gates if gate.where]
+    if not changed:
+        return []
+    rows = [f"| {escape(cell.key)} | {escape(gate.where)} |" for cell, gate in changed[:WORST]]
+    more = len(changed) - len(rows)
+    left = ["", f"… and {wording.count(more, 'more cell')} in the report."] if more else []
+    return ["| cell | where its work changed |", "|---|---|", *rows, *left, ""]
 
 
 def _bounded(lines: list[str]) -> str:

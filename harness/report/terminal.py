@@ -179,6 +179,8 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
     if gate.outcome is not Outcome.PASS:
         why = "; ".join(part for part in (gate.reason, gate.evidence, gate.origin) if part)
         lines += _wrapped(why, width, INDENT + columns.outcome + 1)
+    if gate.where:
+        lines += _wrapped(f"where: {gate.where}", width, INDENT + columns.outcome + 1)
     return lines
 
 

@@ -80,6 +80,11 @@ class Evidence:
         ref = self.cell.reference_arrays.get(f"controller/{name}")
         return None if ref is None else self.arrays.get(ref.key)
 
+    def document(self, name: str) -> AnyArray | None:
+        """Return a text that was kept beside the samples, as bytes, or None."""
+        ref = self.cell.documents.get(name)
+        return None if ref is None else self.arrays.get(ref.key)
+
 
 def implausible(reason: str) -> Missing:
     """Say that what a board sent cannot be a measurement: the farm's fault until shown otherwise."""

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from harness.errors import RecordError
 from harness.gate import judge
+from harness.gate.where import read_profile
 from harness.records.canonical import from_json, to_json
 from harness.records.cell import Role, RuntimeRecord
 from harness.records.chain import Chain
 from harness.records.outcome import Outcome, Release
 from harness.records.plan import FileIdentity, PlannedCell, RecordedFigure
+from harness.records.profile import Profile
 from harness.records.verdict import Verdict
 from harness.spec.metric import METRICS
 from harness.spec.model import LimitKind, Tier
@@ -31,8 +33,8 @@ from harness.store.read import StoredRun
 
 BASELINE_VERSION = 2
 # 1: first version.
-# 2: Baseline.snapshot, Baseline.chains, BaselineFigure.hits; empty in files of version 1.
-MOST_BASELINE_BYTES = 2**20
+# 2: Baseline.snapshot, Baseline.chains, Baseline.operators, BaselineFigure.hits; empty in files of version 1.
+MOST_BASELINE_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Baseline:
     """Id of the machine state that the board started from; empty on a physical board."""
     chains: dict[str, dict[str, Chain]] = field(default_factory=dict)
     """Device -> metric -> the releases since the anchor, for every `regress` limit."""
+    operators: Profile | None = None
+    """What each operator costs, so that a later change of work can be explained without the file."""
 
     def link(self, device: str) -> Link:
         """Give what the next release is added to on one device."""
@@ -96,7 +100,11 @@ def promote(run: StoredRun, root: Path, *, anchor: bool = False) -> list[Path]:
         planned = evidence.planned
         path = baseline_path(root, planned.suite, planned.artifact, planned.profile)
         before = read_baseline(path) if path.exists() else None
-        found = fresh.get(path) or replace(_baseline(run, evidence), chains=dict(before.chains) if before else {})
+        found = fresh.get(path) or replace(
+            _baseline(run, evidence),
+            chains=dict(before.chains) if before else {},
+            operators=_operators(evidence, before),
+        )
         ratios = {
             verdict.metric: verdict.estimate
             for verdict in judgement.verdicts
@@ -135,6 +143,16 @@ def recorded_figures(root: Path, cell: PlannedCell) -> tuple[RecordedFigure, ...
         )
         for metric, figure in sorted(baseline.figures.items())
     )
+
+
+def recorded_profile(root: Path, cell: PlannedCell) -> Profile | None:
+    """Return what each operator cost in the committed baseline that a cell may be compared with; None: not recorded.
+
+    Raises:
+        RecordError: as `recorded_figures`.
+    """
+    baseline = committed(root, cell)
+    return None if baseline is None or baseline.data.sha256 != cell.data.sha256 else baseline.operators
 
 
 def committed(root: Path, cell: PlannedCell) -> Baseline | None:
@@ -223,6 +241,16 @@ def _baseline(run: StoredRun, evidence: Evidence) -> Baseline:
         figures,
         evidence.snapshot,
     )
+
+
+def _operators(evidence: Evidence, before: Baseline | None) -> Profile | None:
+    """Return the candidate's profile, or that of the same file's older baseline: the run saw no reason for another."""
+    found = read_profile(evidence, Role.CANDIDATE)
+    if found is not None or before is None:
+        return found
+    planned = evidence.planned
+    is_same = before.model.sha256 == planned.model.sha256 and before.runtime.build == planned.build
+    return before.operators if is_same else None
 
 
 def _hits(evidence: Evidence, metric: str) -> str:

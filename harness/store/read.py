@@ -124,4 +124,4 @@ def _check_version(raw: object, source: str) -> None:
 
 def _refs(record: CellRecord) -> tuple[ArrayRef, ...]:
     of_sessions = [ref for session in record.sessions for ref in session.arrays.values()]
-    return (*of_sessions, *record.reference_arrays.values())
+    return (*of_sessions, *record.reference_arrays.values(), *record.documents.values())

@@ -22,9 +22,11 @@ import numpy.typing as npt
 
 from harness.agent.message import SessionReply, SessionRequest
 from harness.errors import ArtifactError, DeviceError, FleetgateError, InfraError, LeaseBusy, LinkLost, SecurityError
+from harness.records.canonical import to_json
 from harness.records.cell import Incident
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
+from harness.testing.profile import make_profile
 
 Array = npt.NDArray[np.generic]
 
@@ -59,6 +61,8 @@ class FakeModel:
     """So many sessions fail; later ones work."""
     seed: int = 0
     """Makes two files of equal behaviour different files."""
+    operators: dict[str, int] = field(default_factory=dict)
+    """`name Type` -> instructions, in order; a model without has no profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,9 @@ class FakeBoard:
             error = {"code": model.error, "message": f"the fake model fails: {model.error}"}
             return FakeSeen(self._reply(request, {}, error))
         labels = self._labels(request)
+        if request.kind == "profile" and not model.operators:
+            error = {"code": "profile", "message": "the fake model has no operators"}
+            return FakeSeen(self._reply(request, {}, error))
         arrays, scalars = _PLAYS[request.kind](model, request, labels, self._sessions)
         reply = self._reply(request, scalars, None)
         if not request.data:
@@ -292,4 +299,16 @@ def _play_energy(
     return {"power_t_s": times, "power_w": watts}, scalars
 
 
-_PLAYS = {"timing": _play_timing, "memory": _play_memory, "accuracy": _play_accuracy, "energy": _play_energy}
+def _play_profile(
+    model: FakeModel, _request: SessionRequest, _labels: npt.NDArray[np.int64], _number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    return {"profile": np.frombuffer(to_json(make_profile(model.operators)), np.uint8)}, {"load_s": 0.01}
+
+
+_PLAYS = {
+    "timing": _play_timing,
+    "memory": _play_memory,
+    "accuracy": _play_accuracy,
+    "energy": _play_energy,
+    "profile": _play_profile,
+}

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records.canonical import plan_sha256
+from harness.records.canonical import plan_sha256, to_json
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
 from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
 from harness.stats.evidence import AnyArray, Evidence
+from harness.testing.profile import make_profile
 
 CLASSES = 10
 IDLE_W, LOAD_W = 2.0, 5.0
@@ -68,6 +69,9 @@ class Scene:
     seed: int = 1
     snapshot: str = ""
     """Of an emulated board."""
+    operators: Mapping[str, int] = field(default_factory=dict)
+    """Profile of the candidate: `name Type` -> instructions; none: no profile session."""
+    baseline_operators: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -153,6 +157,9 @@ def _sessions(scene: Scene, arrays: dict[str, AnyArray]) -> tuple[SessionRecord,
     if scene.reference_on_board is not None:
         answers = {"output_0": _scores(scene, scene.reference_on_board)}
         found.append(_session(scene, len(found), (Role.REFERENCE, SessionKind.ACCURACY), ({}, answers), arrays))
+    for role, costs in ((Role.BASELINE, scene.baseline_operators), (Role.CANDIDATE, scene.operators)):
+        if costs:
+            found.append(_session(scene, len(found), (role, SessionKind.PROFILE), _profile(costs), arrays))
     return tuple(found)
 
 
@@ -196,6 +203,10 @@ def _energy(_: Scene, scale: float, rng: np.random.Generator) -> Measured:
         "idle_before_end_s": 4.5, "idle_after_start_s": 15.5, "idle_after_end_s": 19.5,
     }  # fmt: skip
     return scalars, {"power_t_s": times, "power_w": watts}
+
+
+def _profile(costs: Mapping[str, int]) -> Measured:
+    return {"load_s": 0.02}, {"profile": np.frombuffer(to_json(make_profile(costs)), np.uint8)}
 
 
 _MEASURES = {

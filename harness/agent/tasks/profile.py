@@ -39,10 +39,9 @@ def run(session: Session) -> None:
     Raises:
         Refusal: `profile` when the board does not count, the model cannot be taken apart, or it would take too long.
     """
-    assert session.samples is not None
-    samples = session.samples
 
     def feed(specs: list[InputSpec]) -> list[Array]:
+        samples = session.read_samples(specs)
         return samples.take(specs, 0, samples.fixed_batch(specs) or 1)
 
     try:

@@ -103,9 +103,9 @@ def _code(file: Path) -> str:
 def test_whatever_speaks_of_instructions_knows_the_sentence() -> None:
     """A new part of the reports that shows counts brings the sentence, or its page does.
 
-    `chart` draws into cells, `table` makes a file of bare numbers; both are named here with that reason.
+    `chart` and `work` draw into cells, `table` makes a file of bare numbers; both are named here with that reason.
     """
-    shown_elsewhere = {"chart.py", "cell.py", "wording.py", "report.html.j2", "macros.html.j2"}
+    shown_elsewhere = {"chart.py", "work.py", "cell.py", "wording.py", "report.html.j2", "macros.html.j2"}
 
     silent = {name for name in _speak_of_counts() - shown_elsewhere if not _names_it(name)}
 

@@ -13,7 +13,7 @@ from harness.gate import judge
 from harness.records.outcome import Outcome
 from harness.spec.model import Tier
 from harness.store import RunFolder, load_run, promote, recorded_figures
-from harness.store.baseline import baseline_path
+from harness.store.baseline import baseline_path, recorded_profile
 from harness.store.read import StoredRun
 from harness.testing.evidence import Scene, limit, run_of
 
@@ -147,3 +147,16 @@ def test_names_do_not_leave_the_folder(tmp_path: Path) -> None:
         baseline_path(tmp_path, "..", "a", "b")
     with pytest.raises(RecordError, match="no plain file name"):
         baseline_path(tmp_path, "s", "a/b", "c")
+
+
+def test_operators_are_promoted_and_kept_as_long_as_the_file_is_the_same(tmp_path: Path) -> None:
+    """A run with a profile brings it; a later run of the same file that took none does not lose it."""
+    promote(_stored(tmp_path / "one", replace(SCENE, operators={"conv Conv": 900_000})), tmp_path)
+    planned = SCENE.evidence().planned
+    first = recorded_profile(tmp_path, planned)
+
+    promote(_stored(tmp_path / "two", SCENE), tmp_path)
+
+    assert first is not None
+    assert [item.name for item in first.operators] == ["conv"]
+    assert recorded_profile(tmp_path, planned) == first
