@@ -20,6 +20,7 @@ from harness.records.verdict import Decision, Estimate, Judgement, Verdict
 from harness.spec.model import Device, Limit, LimitKind, Origin, Tier, Workload
 from harness.testing.board_record import device_record, devices, digest
 from harness.testing.story import MIB, Story, Told, broken, passing
+from harness.testing.told_answers import told_answers
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -83,7 +84,8 @@ def sample_run(*, without: Collection[Outcome] = ()) -> SampleRun:
         devices=tuple(device_record(device) for device in boards),
         cells=tuple(_cell_record(cell, stories[cell.key], arrays[cell.key]) for cell in plan.cells),
     )
-    judgement = Judgement(record.run_id, plan.sha256, verdicts, _decision(verdicts))
+    lost = next(cell.key for cell in plan.cells if cell.suite == "digits")
+    judgement = Judgement(record.run_id, plan.sha256, verdicts, _decision(verdicts), (told_answers(lost),))
     return SampleRun(record, judgement, MemorySamples(arrays))
 
 
