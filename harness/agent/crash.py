@@ -16,7 +16,7 @@ import signal
 import struct
 from typing import NamedTuple
 
-from harness.agent.process import libc, read_architecture
+from harness.agent.process import describe_status, libc, read_architecture
 
 SIZE = 1 << 16
 SIGNALS = (signal.SIGILL, signal.SIGTRAP, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)
@@ -166,6 +166,20 @@ def _map_code(code: bytes) -> int:
         os.close(fd)
 
 
+def explain_crash(crash: Crash | None, status: int, when: str) -> dict[str, str]:
+    """Return the error object of a process that died, with what is known of its fatal signal if that ended it.
+
+    Args:
+        crash: what was told.
+        status: of wait(2).
+        when: `while running`.
+    """
+    if crash is None or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != crash.number:
+        return {"code": "crash", "message": f"{describe_status(status)} {when}"}
+    place = f" in {crash.where}" if crash.where else ""
+    return {"code": crash.code, "message": f"{describe_status(status)}{place} {when}", **crash.to_wire()}
+
+
 def cut(instruction: bytes) -> bytes:
     """Return the bytes that matter: every instruction of aarch64 has four."""
     return instruction[:4] if read_architecture() == "aarch64" else instruction[:15]
@@ -184,5 +198,5 @@ def place(counter: int, maps: str) -> str:
             continue
         starts.setdefault(path, start)
         if start <= counter < end and path:
-            return f"{os.path.basename(path)[:100]}+{counter - starts[path]:#x}"
+            return f"{os.path.basename(path).replace(' (deleted)', '')[:100]}+{counter - starts[path]:#x}"
     return ""

@@ -8,6 +8,7 @@ Owns lengths and their limits; knows nothing of what a header means. Both sides 
 from __future__ import annotations
 
 import json
+import os
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -51,6 +52,14 @@ def write_frame(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") 
     if payload:
         stream.write(payload)
     stream.flush()
+
+
+def send_frame(fd: int, header: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one frame to a file descriptor, whole."""
+    for part in (encode_head(header, len(payload)), payload):
+        left = memoryview(part)
+        while left:
+            left = left[os.write(fd, left) :]
 
 
 def read_frame(stream: BinaryIO, *, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD) -> Frame:

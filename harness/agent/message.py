@@ -47,11 +47,11 @@ class SessionRequest:
 
     nonce: str
     kind: str
-    """timing, memory, accuracy, energy or profile."""
+    """timing, memory, accuracy, energy, profile, or binary: `model` is a native program, without data."""
     env: str
     """Env id, or `system` for what the board has installed."""
     runtime: str
-    """onnxruntime or tflite."""
+    """onnxruntime or tflite; native for a program."""
     model: str
     """sha256 of the model in the board's store."""
     suffix: str
@@ -82,6 +82,8 @@ class SessionRequest:
     deterministic: bool = False
     """No address randomisation, fixed hash seed, no traffic while it runs."""
     meter: MeterRequest | None = None
+    argv: list[str] = field(default_factory=list)
+    """binary: arguments after the program's own name."""
 
 
 @dataclass

@@ -27,7 +27,7 @@ from harness.agent.watch import Warming, Watch
 
 _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
-_KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile"})
+_KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile", "binary"})
 
 if TYPE_CHECKING:
     Work = Task | Warming | Watch
@@ -159,8 +159,11 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
     request = SessionRequest(**asked)
     if request.kind not in _KINDS:
         raise Refusal("request", f"no session kind {request.kind!r}")
+    if not all(isinstance(word, str) and "\0" not in word for word in request.argv):
+        raise Refusal("request", "argv holds words without NUL")
     if request.repeat < 1 or request.warmup < 0 or request.batch < 1 or request.threads < 1 or request.deadline_s <= 0:
         raise Refusal("request", "repeat, batch, threads and deadline_s are positive, warmup is not negative")
-    if not request.data and (request.kind != "accuracy" or request.samples < 1 or request.seed < 0):
+    is_drawn = request.kind == "accuracy" and request.samples >= 1 and request.seed >= 0
+    if not (request.data or is_drawn or request.kind == "binary"):
         raise Refusal("request", "only an accuracy session can draw its data: samples is positive, seed not negative")
     return request

@@ -6,7 +6,11 @@ import ctypes
 import os
 import signal
 import struct
+from collections.abc import Callable
 
+from harness.agent.refusal import Refusal
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ADDR_NO_RANDOMIZE = 0x0040000
@@ -96,6 +100,56 @@ def read_architecture() -> str:
     if struct.calcsize("P") == 4:
         return {"aarch64": "armv8l"}.get(machine, machine if machine.startswith("arm") else "")
     return machine
+
+
+def pin(cores: list[int], threads: int) -> list[int]:
+    """Pin this process to `cores`, or to the last of those allowed, one per thread.
+
+    Raises:
+        Refusal: `input` when a core is not available.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    chosen = sorted(cores) if cores else allowed[-threads:]
+    if not set(chosen) <= set(allowed):
+        raise Refusal("input", f"cores {chosen} were asked for, {allowed} are available")
+    os.sched_setaffinity(0, chosen)
+    return chosen
+
+
+def leave_network() -> bool:
+    """Move this process into a network of its own, where there is nobody; False where the kernel does not allow it.
+
+    Without root that takes a user namespace, in which the user stays who it is.
+    """
+    if libc.unshare(_CLONE_NEWNET) == 0:
+        return True
+    uid, gid = os.getuid(), os.getgid()
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        return False
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+    return True
+
+
+def succeeds(act: Callable[[], bool]) -> bool:
+    """Whether something works here, tried in a child that ends with it."""
+    pid = os.fork()
+    if pid == 0:
+        done = False
+        try:
+            done = act()
+        finally:
+            os._exit(0 if done else 1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def explain_kill(when: str, *, is_oom: bool) -> dict[str, str]:
+    """Tell the kernel's kill for lack of memory from one that nobody can explain, which is not the model's."""
+    if is_oom:
+        return {"code": "memory", "message": f"killed by the kernel for lack of memory {when}"}
+    words = "killed (signal 9), not by the agent and not for lack of memory that the kernel counted,"
+    return {"code": "killed", "message": f"{words} {when}"}
 
 
 def sweep() -> None:

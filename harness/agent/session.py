@@ -6,7 +6,6 @@ Whatever goes wrong with the model is said in the result (`error`); what kills t
 from __future__ import annotations
 
 import functools
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from harness.agent import synthetic
-from harness.agent.frame import MAX_PAYLOAD, encode_head
-from harness.agent.message import MeterRequest, SessionRequest
+from harness.agent import process, synthetic
+from harness.agent.frame import MAX_PAYLOAD, encode_head, send_frame
+from harness.agent.message import SessionRequest
 from harness.agent.meters.work import InstructionCounter, Spent, observe
 from harness.agent.refusal import Refusal
 from harness.agent.samples import Samples
-from harness.agent.spawn import RUNTIME_SETTINGS
+from harness.agent.spawn import RUNTIME_SETTINGS, decode_request
 from harness.agent.store import Store, hash_fd
 from harness.agent.tasks import energy, evaluate, footprint, load, profile
 
@@ -63,7 +62,7 @@ class Session:
 
     def prepare(self) -> None:
         """Pin, hash the model and read the data: everything that must not fall into a measured phase."""
-        self.cores = pin(self.request.cores, self.request.threads)
+        self.cores = process.pin(self.request.cores, self.request.threads)
         store = Store(self._root)
         path = store.path(self.request.model)
         with open(path, "rb") as file:
@@ -154,7 +153,7 @@ class Session:
 
 def run(message: bytes, result_fd: int, root: str, runtime: Runtime) -> None:
     """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
-    session = Session(_parse(message), result_fd, root, runtime)
+    session = Session(decode_request(message), result_fd, root, runtime)
     error: dict[str, object] | None = None
     try:
         session.prepare()
@@ -166,26 +165,6 @@ def run(message: bytes, result_fd: int, root: str, runtime: Runtime) -> None:
     except Exception as failure:  # noqa: BLE001  a model may make a runtime raise anything
         error = _explain(failure, session.stage)
     _write_result(session, error)
-
-
-def pin(cores: list[int], threads: int) -> list[int]:
-    """Pin this process to `cores`, or to the last of those allowed, one per thread.
-
-    Raises:
-        Refusal: `input` when a core is not available.
-    """
-    allowed = sorted(os.sched_getaffinity(0))
-    chosen = sorted(cores) if cores else allowed[-threads:]
-    if not set(chosen) <= set(allowed):
-        raise Refusal("input", f"cores {chosen} were asked for, {allowed} are available")
-    os.sched_setaffinity(0, chosen)
-    return chosen
-
-
-def _parse(message: bytes) -> SessionRequest:
-    fields = json.loads(message)
-    meter = fields.pop("meter", None)
-    return SessionRequest(**fields, meter=MeterRequest(**meter) if meter else None)
 
 
 def _explain(failure: Exception, stage: str) -> dict[str, object]:
@@ -207,14 +186,7 @@ def _write_result(session: Session, error: dict[str, object] | None) -> None:
     if len(payload) > MAX_PAYLOAD:
         header.update(arrays=[], error={"code": "run", "message": f"{len(payload)} bytes of output: over the limit"})
         payload = bytearray()
-    _write_all(session._result_fd, encode_head(header, len(payload)))
-    _write_all(session._result_fd, bytes(payload))
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
+    send_frame(session._result_fd, header, bytes(payload))
 
 
 def _python_version() -> tuple[int, int, int]:

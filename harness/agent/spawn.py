@@ -16,8 +16,11 @@ from typing import NamedTuple
 from harness.agent import process
 from harness.agent.crash import Crash, CrashPage
 from harness.agent.env import SYSTEM, env_path
+from harness.agent.message import MeterRequest, SessionRequest
 from harness.agent.refusal import Refusal
 
+NATIVE = "native"
+"""The runtime of native programs: none."""
 MAX_MESSAGE = 64 << 10
 PAGE = 4 << 10
 """All messages are as long as this or a multiple: the heap of a zygote remembers how long the last one was."""
@@ -174,6 +177,13 @@ def encode_request(request: dict[str, object]) -> bytes:
     if len(message) > MAX_MESSAGE:
         raise Refusal("request", f"a session request of {len(message)} bytes is longer than {MAX_MESSAGE}")
     return message
+
+
+def decode_request(message: bytes) -> SessionRequest:
+    """Return the session request that `encode_request` has encoded."""
+    fields = json.loads(message)
+    meter = fields.pop("meter", None)
+    return SessionRequest(**fields, meter=MeterRequest(**meter) if meter else None)
 
 
 def _command(root: str, key: ZygoteKey, fd: int, crash_fd: int) -> list[str]:

@@ -13,7 +13,7 @@ import signal
 import time
 
 from harness.agent import process
-from harness.agent.crash import Crash
+from harness.agent.crash import explain_crash
 from harness.agent.frame import MAX_HEADER, MAX_PAYLOAD, Frame, FrameBuffer, FrameError
 from harness.agent.message import SessionReply, SessionRequest
 from harness.agent.refusal import Refusal
@@ -201,16 +201,9 @@ class Watch:
         if self._killed_for:
             return {"code": "crash", "message": f"{self._killed_for}, while {stage}{tail}"}
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            return self._explain_kill(stage, tail)
+            return process.explain_kill(f"while {stage}{tail}", is_oom=self._was_oom())
         crash = self.zygote.read_crash(self._pid)
         return explain_crash(crash, status, f"while {stage}{tail}")
-
-    def _explain_kill(self, stage: str, tail: str) -> dict[str, str]:
-        """Tell the kernel's kill for lack of memory from one that nobody can explain, which is not the model's."""
-        if self._was_oom():
-            return {"code": "memory", "message": f"killed by the kernel for lack of memory while {stage}{tail}"}
-        words = f"killed (signal 9) while {stage}, not by the agent and not for lack of memory that the kernel counted"
-        return {"code": "killed", "message": words + tail}
 
     def _was_oom(self) -> bool:
         return process.count_oom_kills() > self._oom_kills >= 0
@@ -222,14 +215,6 @@ class Watch:
         if self._result_fd >= 0:
             os.close(self._result_fd)
             self._result_fd = -1
-
-
-def explain_crash(crash: Crash | None, status: int, when: str) -> dict[str, str]:
-    """Return the error object of a process that died, with what it told of its fatal signal if that ended it."""
-    if crash is None or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != crash.number:
-        return {"code": "crash", "message": f"{process.describe_status(status)} {when}"}
-    place = f" in {crash.where}" if crash.where else ""
-    return {"code": crash.code, "message": f"{process.describe_status(status)}{place} {when}", **crash.to_wire()}
 
 
 def explain_start(zygote: Zygote, failed: str) -> Refusal:

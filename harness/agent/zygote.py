@@ -6,22 +6,35 @@ for the child, sweeps up what the child left running, and tells the agent the wa
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
 import socket
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from harness.agent import process
 from harness.agent.crash import tell_crashes
 from harness.agent.env import SYSTEM, env_path
 from harness.agent.meters.memory import remember_resident
-from harness.agent.runtimes import Runtime, load_runtime
-from harness.agent.spawn import MAX_MESSAGE, PAGE
+from harness.agent.runtimes import load_runtime
+from harness.agent.spawn import MAX_MESSAGE, NATIVE, PAGE
 
 _REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
+
+
+Run = Callable[[bytes, int, str], None]
+"""Does what a session request asks: the request as JSON, where the result goes, the agent's folder."""
+
+
+class Loaded(NamedTuple):
+    """What this zygote has loaded: words about it, and how a session is run with it."""
+
+    described: dict[str, str]
+    run: Run
 
 
 def serve(root: str, env: str, runtime: str, fd: int, crash_fd: int) -> None:
@@ -35,21 +48,21 @@ def serve(root: str, env: str, runtime: str, fd: int, crash_fd: int) -> None:
     process.adopt_orphans()
     tell_crashes(crash_fd)
     try:
-        adapter = _load(root, env, runtime)
-        described = dict(adapter.describe(), python=".".join(map(str, sys.version_info[:3])))
+        loaded = _load(root, env, runtime)
+        described = dict(loaded.described, python=".".join(map(str, sys.version_info[:3])))
     except Exception as error:  # noqa: BLE001  whatever a runtime raises when it does not fit the board
         control.send(b"failed " + json.dumps({"message": f"{type(error).__name__}: {error}"[:2000]}).encode())
         return
     remember_resident()
-    _rehearse(root, adapter)
+    _rehearse(root, loaded.run)
     gc.collect()
     gc.freeze()
     control.send(b"ready " + json.dumps(described).encode())
-    while _serve_one(control, root, adapter):
+    while _serve_one(control, root, loaded.run):
         pass
 
 
-def _load(root: str, env: str, runtime: str) -> Runtime:
+def _load(root: str, env: str, runtime: str) -> Loaded:
     if env == SYSTEM:
         return _import(runtime)
     folder = env_path(root, env)
@@ -66,15 +79,19 @@ def _load(root: str, env: str, runtime: str) -> Runtime:
     return _import(runtime)
 
 
-def _import(runtime: str) -> Runtime:
+def _import(runtime: str) -> Loaded:
+    if runtime == NATIVE:
+        from harness.agent import program
+
+        return Loaded({"runtime_version": NATIVE, "numpy": ""}, program.run)
     adapter = load_runtime(runtime)
     adapter.probe()
     # What every session needs beside the runtime is loaded here too, once; cp437 is what zipfile reads an .npz with.
     import encodings.cp437  # noqa: F401
 
-    import harness.agent.session  # noqa: F401
+    from harness.agent import session
 
-    return adapter
+    return Loaded(adapter.describe(), functools.partial(session.run, runtime=adapter))
 
 
 def _import_and_exit(runtime: str) -> NoReturn:
@@ -86,14 +103,14 @@ def _import_and_exit(runtime: str) -> NoReturn:
         os._exit(status)
 
 
-def _rehearse(root: str, adapter: Runtime) -> None:
+def _rehearse(root: str, run: Run) -> None:
     """Serve empty sessions, so that the first real one meets the heap that the second meets."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     null = os.open(os.devnull, os.O_WRONLY)
     for _ in range(3):
         rights = null.to_bytes(4, sys.byteorder) * 2
         ours.sendmsg([_REHEARSAL.ljust(PAGE)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        _serve_one(theirs, root, adapter)
+        _serve_one(theirs, root, run)
         ours.recv(64)
         ours.recv(64)
     os.close(null)
@@ -101,7 +118,7 @@ def _rehearse(root: str, adapter: Runtime) -> None:
     theirs.close()
 
 
-def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
+def _serve_one(control: socket.socket, root: str, run: Run) -> bool:
     message, rights, _, _ = control.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(8))
     if not message:
         return False
@@ -112,7 +129,7 @@ def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
         control.close()
         if message.startswith(_REHEARSAL):
             os._exit(0)
-        _become_session(message, log_fd, result_fd, root, adapter)
+        _become_session(message, log_fd, result_fd, root, run)
     os.close(log_fd)
     os.close(result_fd)
     control.send(b"pid %d" % pid)
@@ -122,7 +139,7 @@ def _serve_one(control: socket.socket, root: str, adapter: Runtime) -> bool:
     return True
 
 
-def _become_session(message: bytes, log_fd: int, result_fd: int, root: str, adapter: Runtime) -> NoReturn:
+def _become_session(message: bytes, log_fd: int, result_fd: int, root: str, run: Run) -> NoReturn:
     status = 70
     try:
         os.setpgid(0, 0)
@@ -131,9 +148,7 @@ def _become_session(message: bytes, log_fd: int, result_fd: int, root: str, adap
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
         os.close(log_fd)
-        from harness.agent import session
-
-        session.run(message, result_fd, root, adapter)
+        run(message, result_fd, root)
         status = 0
     finally:
         # No interpreter shutdown: destructors of a runtime may crash after a good result.

@@ -90,14 +90,15 @@ def elf(architecture: str, code: bytes) -> bytes:
     return header + segment + code
 
 
-def faulty_wheel(imported: bytes) -> bytes:
-    """Pack a wheel whose onnxruntime executes `imported` when it is imported, and later what its model says."""
+def unfit_wheel(imported: bytes) -> bytes:
+    """Pack a wheel that executes machine code while a runtime is imported: as the numpy that all runtimes import."""
+    source = FAULTY.partition("def set_default")[0].replace("IMPORTED", imported.hex())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("onnxruntime.py", FAULTY.replace("IMPORTED", imported.hex()))
-        archive.writestr("onnxruntime-0.dist-info/METADATA", "Metadata-Version: 2.1\nName: onnxruntime\nVersion: 0\n")
-        archive.writestr("onnxruntime-0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("onnxruntime-0.dist-info/RECORD", "")
+        archive.writestr("numpy.py", source)
+        archive.writestr("numpy-0.dist-info/METADATA", "Metadata-Version: 2.1\nName: numpy\nVersion: 0\n")
+        archive.writestr("numpy-0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("numpy-0.dist-info/RECORD", "")
     return buffer.getvalue()
 
 

@@ -23,7 +23,7 @@ _SYSCALL = {"x86_64": 298, "aarch64": 241, "armv7l": 364, "armv6l": 364, "armv8l
 _ATTR_SIZE = 128
 _TYPE_HARDWARE = 0
 _COUNT_INSTRUCTIONS = 1
-_DISABLED, _INHERIT, _EXCLUDE_KERNEL, _EXCLUDE_HV = 1 << 0, 1 << 1, 1 << 5, 1 << 6
+_DISABLED, _INHERIT, _EXCLUDE_KERNEL, _EXCLUDE_HV, _ENABLE_ON_EXEC = 1 << 0, 1 << 1, 1 << 5, 1 << 6, 1 << 12
 _IOC_ENABLE, _IOC_DISABLE, _IOC_RESET = 0x2400, 0x2401, 0x2403
 
 
@@ -32,18 +32,22 @@ class NoCounter(Exception):  # noqa: N818  a fact of the board, not a fault
 
 
 class InstructionCounter:
-    """One counter of this process and the threads that it starts from now on (`threads`)."""
+    """One counter of this process and the threads that it starts from now on (`threads`).
 
-    def __init__(self, *, threads: bool = False) -> None:
+    With `pid` it is that of a child with all of its threads and children, from the program that it executes next.
+    """
+
+    def __init__(self, *, threads: bool = False, pid: int = 0) -> None:
         number = _SYSCALL.get(read_architecture())
         if number is None:
             raise NoCounter("ENOSYS")
         attr = bytearray(_ATTR_SIZE)
         struct.pack_into("IIQ", attr, 0, _TYPE_HARDWARE, _ATTR_SIZE, _COUNT_INSTRUCTIONS)
-        flags = _DISABLED | _EXCLUDE_KERNEL | _EXCLUDE_HV | (_INHERIT if threads else 0)
+        flags = _DISABLED | _EXCLUDE_KERNEL | _EXCLUDE_HV | (_INHERIT if threads or pid else 0)
+        flags |= _ENABLE_ON_EXEC if pid else 0
         struct.pack_into("Q", attr, 40, flags)
         buffer = (ctypes.c_char * _ATTR_SIZE).from_buffer(attr)
-        self._fd = int(libc.syscall(number, buffer, 0, -1, -1, 0))
+        self._fd = int(libc.syscall(number, buffer, pid, -1, -1, 0))
         if self._fd < 0:
             code = ctypes.get_errno()
             raise NoCounter(errno.errorcode.get(code, str(code)))
@@ -56,6 +60,10 @@ class InstructionCounter:
     def stop(self) -> int:
         """Stop counting; return the instructions since `start`."""
         fcntl.ioctl(self._fd, _IOC_DISABLE, 0)
+        return self.read()
+
+    def read(self) -> int:
+        """Return the instructions so far; those of threads and children when they have ended."""
         count: int = struct.unpack("=Q", os.read(self._fd, 8))[0]
         return count
 

@@ -1,0 +1,254 @@
+"""A session of kind `binary`: a native program, run several times in fresh processes that are followed to their ends.
+
+Each run has its instructions counted from its first to its last, its peak of memory read and its output hashed; it gets
+no input, no network where the kernel allows that, and a limit for what it writes. The zygote of this session has no
+runtime and no numpy.
+"""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from typing import IO, NamedTuple, NoReturn
+
+from harness.agent import process
+from harness.agent.crash import Crash, explain_crash
+from harness.agent.frame import encode_head, send_frame
+from harness.agent.message import SessionRequest
+from harness.agent.meters.work import InstructionCounter, NoCounter
+from harness.agent.refusal import Refusal, from_os_error
+from harness.agent.spawn import RUNTIME_SETTINGS, decode_request
+from harness.agent.store import Store, hash_fd
+from harness.agent.trace import Traced
+
+MAX_OUTPUT = 64 << 20
+"""Longest file that a program may write, its output included."""
+_TAIL = 4 << 10
+
+
+class Run(NamedTuple):
+    """One process of the program."""
+
+    status: int
+    instructions: int
+    """User mode, all threads and children; -1 where they are not counted."""
+    peak_bytes: int
+    output_sha256: str
+    output_tail: bytes
+    crash: Crash | None
+    is_oom: bool
+
+
+class Program:
+    """The runs of one program."""
+
+    def __init__(self, request: SessionRequest, root: str) -> None:
+        self._request = request
+        self._root = root
+        # The same name in every session: it lies on the program's stack.
+        self._folder = os.path.join(root, "active", "program")
+        self._isolate = process.succeeds(process.leave_network)
+        self.flags: dict[str, None] = {}
+        self.runs: list[Run] = []
+
+    def measure(self) -> dict[str, object] | None:
+        """Run it: warm-up, then the runs that count; return the error object of the first that fails.
+
+        Raises:
+            Refusal: it is not there as it was sent, or is no program for this board.
+        """
+        path = self._copy()
+        for number in range(self._request.warmup + self._request.repeat):
+            run = self._run(path)
+            failed = _explain(run, f"in run {number + 1}")
+            if failed is not None:
+                return failed
+            if number >= self._request.warmup:
+                self.runs.append(run)
+        if len({run.output_sha256 for run in self.runs}) > 1:
+            self.flags["output-differs"] = None
+        return None
+
+    def close(self) -> None:
+        """Remove its files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def describe(self) -> dict[str, object]:
+        """Return the fields of SessionReply."""
+        last = self.runs[-1] if self.runs else None
+        settings = {"network": "shared" if "note-network" in self.flags else "none", **RUNTIME_SETTINGS}
+        if last is not None:
+            settings["output_sha256"] = last.output_sha256
+        return {
+            "flags": list(self.flags),
+            "settings": settings,
+            "provider": "cpu",
+            "threads": self._request.threads,
+            "model_sha256": self._request.model,
+            "python": ".".join(map(str, sys.version_info[:3])),
+        }
+
+    def _copy(self) -> str:
+        """Copy the program out of the store, where nothing may be executed or changed, and check its bytes."""
+        path = os.path.join(self._folder, "program")
+        try:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.mkdir(self._folder, 0o700)
+            shutil.copyfile(Store(self._root).path(self._request.model), path)
+            os.chmod(path, 0o500)
+            with open(path, "rb") as file:
+                digest = hash_fd(file.fileno())
+        except OSError as error:
+            raise from_os_error(error, "copying the program") from error
+        if digest != self._request.model:
+            Store(self._root).discard(self._request.model)
+            raise Refusal("integrity", f"the stored program is {digest[:12]}, not {self._request.model[:12]}")
+        return path
+
+    def _run(self, path: str) -> Run:
+        ooms = process.count_oom_kills()
+        with tempfile.TemporaryFile(dir=self._folder) as output:
+            child = _Child(path, self._request.argv, output, isolate=self._isolate)
+            traced = Traced(child.pid)
+            counter = self._count(child.pid)
+            child.go()
+            status = traced.wait()
+            refused = child.read_refusal()
+            process.sweep()
+            count = counter.read() if counter else -1
+            if counter:
+                counter.close()
+            digest, tail = _read_output(output)
+        if refused:
+            raise Refusal("load", f"cannot be executed on this board: {refused}")
+        if traced.refusal:
+            self.flags[f"no-trace:{traced.refusal}"] = None
+        if not self._isolate:
+            self.flags["note-network"] = None
+        is_oom = process.count_oom_kills() > ooms >= 0
+        return Run(status, count, traced.peak_bytes, digest, tail, traced.crash, is_oom)
+
+    def _count(self, pid: int) -> InstructionCounter | None:
+        if not self._request.count_work:
+            return None
+        try:
+            return InstructionCounter(pid=pid)
+        except NoCounter as reason:
+            self.flags[f"no-counter:{reason}"] = None
+            return None
+
+
+class _Child:
+    """A process that becomes the program at `go`, or says why it cannot."""
+
+    def __init__(self, path: str, argv: list[str], output: IO[bytes], *, isolate: bool) -> None:
+        wait_fd, self._go_fd = os.pipe()
+        self._said_fd, say_fd = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go_fd)
+            process.die_with_parent(parent)
+            _become(path, argv, output.fileno(), (wait_fd, say_fd), isolate=isolate)
+        os.close(wait_fd)
+        os.close(say_fd)
+
+    def go(self) -> None:
+        os.write(self._go_fd, b"g")
+        os.close(self._go_fd)
+
+    def read_refusal(self) -> str:
+        """Return why the program was not executed; empty when it was."""
+        with open(self._said_fd, "rb") as said:
+            return said.read(4096).decode(errors="replace")
+
+
+def run(message: bytes, result_fd: int, root: str) -> None:
+    """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
+    request = decode_request(message)
+    os.set_inheritable(result_fd, False)
+    error: dict[str, object] | None
+    cores: list[int] = []
+    program = Program(request, root)
+    try:
+        cores = process.pin(request.cores, request.threads)
+        os.write(result_fd, encode_head({"stage": "run"}, 0))
+        error = program.measure()
+    except Refusal as refusal:
+        error = refusal.to_wire()
+    except OSError as failure:
+        error = from_os_error(failure, "running the program").to_wire()
+    finally:
+        program.close()
+    header = dict(program.describe(), cores=cores, error=error, arrays=[], scalars={})
+    send_frame(result_fd, header, _pack(header, program.runs) if error is None else b"")
+
+
+def _pack(header: dict[str, object], runs: list[Run]) -> bytes:
+    """Add the arrays and scalars of the runs to the header; return the payload."""
+    payload, specs = b"", []
+    figures = {"instructions": [run.instructions for run in runs], "peak_bytes": [run.peak_bytes for run in runs]}
+    known = {name: array.array("q", values) for name, values in figures.items() if min(values) > 0}
+    for name, values in known.items():
+        data = values.tobytes() if sys.byteorder == "little" else _swapped(values)
+        spec = {"name": name, "dtype": "int64", "shape": [len(values)], "offset": len(payload), "nbytes": len(data)}
+        specs.append(spec)
+        payload += data
+    header.update(arrays=specs, scalars={"repeat_count": float(len(runs))})
+    os.write(1, runs[-1].output_tail)
+    return payload
+
+
+def _swapped(values: array.array[int]) -> bytes:
+    swapped = array.array("q", values)
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+def _explain(run: Run, when: str) -> dict[str, object] | None:
+    """Return the error object of a run that failed."""
+    last = run.output_tail.decode(errors="replace").strip().splitlines()[-3:]
+    when += f"; it wrote: {' / '.join(last)[-500:]}" if last else ""
+    if run.status == 0:
+        return None
+    if os.WIFEXITED(run.status):
+        return {"code": "run", "message": f"exit status {os.WEXITSTATUS(run.status)} {when}"}
+    if os.WTERMSIG(run.status) == 9:
+        return dict(process.explain_kill(when, is_oom=run.is_oom))
+    return dict(explain_crash(run.crash, run.status, when))
+
+
+def _read_output(output: IO[bytes]) -> tuple[str, bytes]:
+    digest = hashlib.sha256()
+    output.seek(0)
+    tail = b""
+    while True:
+        piece = output.read(1 << 20)
+        if not piece:
+            return digest.hexdigest(), tail
+        digest.update(piece)
+        tail = (tail + piece)[-_TAIL:]
+
+
+def _become(path: str, argv: list[str], output_fd: int, ends: tuple[int, int], *, isolate: bool) -> NoReturn:
+    """Wait until the parent follows and counts, then be the program."""
+    wait_fd, say_fd = ends
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output_fd, 1)
+        os.dup2(output_fd, 2)
+        os.chdir(os.path.dirname(path))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_OUTPUT, MAX_OUTPUT))
+        if isolate:
+            process.leave_network()
+        os.read(wait_fd, 1)
+        os.execv(path, [path, *argv])  # noqa: S606  a shell would be one more program
+    except OSError as error:
+        os.write(say_fd, str(error.strerror or error).encode())
+    finally:
+        os._exit(127)
