@@ -198,5 +198,6 @@ def place(counter: int, maps: str) -> str:
             continue
         starts.setdefault(path, start)
         if start <= counter < end and path:
-            return f"{os.path.basename(path).replace(' (deleted)', '')[:100]}+{counter - starts[path]:#x}"
+            name = os.path.basename(path).replace(" (deleted)", "")
+            return f"{name[:100]}+{counter - starts[path]:#x}"
     return ""

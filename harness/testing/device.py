@@ -142,7 +142,8 @@ class FakeBoard:
         """Name the environment of a runtime."""
         self._refused += 1
         if self._refused <= self._script.unfit:
-            raise ArtifactError(f"{build} does not run on this CPU: sdot", code="illegal_instruction")
+            words = f"{build or family} does not run on this CPU: sdot v0.4s, v1.16b, v2.16b: needs asimddp"
+            raise ArtifactError(words, code="illegal_instruction")
         return FakeRuntime(hashlib.sha256(f"{family} {build}".encode()).hexdigest())
 
     def measure(self, request: SessionRequest) -> FakeSeen:

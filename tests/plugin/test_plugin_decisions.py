@@ -58,6 +58,23 @@ def test_what_cannot_be_decided_holds(rehearsal: Rehearsal) -> None:
     assert finished.outcomes()["digits::lite[a72] crash runs"] == "INCONCLUSIVE"
 
 
+def test_a_runtime_that_needs_another_cpu_is_no_go_there_and_nowhere_else(rehearsal: Rehearsal) -> None:
+    """The instruction stands in terminal, JUnit and report; boards that have it pass."""
+    rehearsal.script({"a72": BoardScript(unfit=2)})
+
+    finished = rehearsal.run("--junitxml=junit.xml")
+
+    assert finished.code == 1, finished.text
+    outcomes = finished.outcomes()
+    assert sorted(gate for gate, outcome in outcomes.items() if outcome == "FAIL") == ["digits::int8[a72] crash runs"]
+    assert _outcomes_of(finished, "::lite[a72]") == {"PASS"}
+    assert _outcomes_of(finished, "[here]") == {"PASS"}
+    words = "does not run on this CPU: sdot v0.4s, v1.16b, v2.16b: needs asimddp"
+    texts = [finished.text, (rehearsal.folder / "junit.xml").read_text()]
+    texts.append((rehearsal.folder / "reports/latest.html").read_text())
+    assert [words in " ".join(text.split()) for text in texts] == [True, True, True]
+
+
 def test_faults_of_boards_are_never_the_models(rehearsal: Rehearsal) -> None:
     """A leased board, a lost link and a full disk: INFRA and DEVICE on theirs, PASS on the sound one, exit 20."""
     farm = rehearsal.folder / "farm.yaml"

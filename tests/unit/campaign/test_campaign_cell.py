@@ -114,7 +114,7 @@ def test_a_runtime_that_does_not_run_there_fails_the_cell_and_not_the_board(
 
     (incident,) = evidence.record.incidents
     assert incident.outcome is outcome
-    assert "does not run on this CPU: sdot" in incident.message
+    assert "does not run on this CPU: sdot v0.4s" in incident.message
     assert bool(evidence.record.sessions) is (unfit == 1)
     assert evidence.fatal is None
 
