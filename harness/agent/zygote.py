@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from harness.agent import process
 from harness.agent.crash import tell_crashes
@@ -26,8 +26,9 @@ _REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
 
 
-Run = Callable[[bytes, int, str], None]
-"""Does what a session request asks: the request as JSON, where the result goes, the agent's folder."""
+if TYPE_CHECKING:
+    Run = Callable[[bytes, int, str], None]
+    """Does what a session request asks: the request as JSON, where the result goes, the agent's folder."""
 
 
 class Loaded(NamedTuple):
