@@ -130,6 +130,10 @@ def _session_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate |
         return problem
     if is_counted(evidence, metric):
         return work_estimate(evidence, metric, role)
+    if is_modelled(evidence, metric) and is_counted(evidence, "work.instructions"):
+        counted = work_estimate(evidence, "work.instructions", role)
+        if isinstance(counted, Missing):  # what is computed from a count is worth as much as that
+            return counted
     bounds, method = interval_over_sessions(evidence, metric, figures)
     middle = figures.mean() if is_near_normal(evidence, metric) else np.median(figures)
     return Estimate(

@@ -12,7 +12,7 @@ from harness.records.cell import Role
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import RecordedFigure
 from harness.records.verdict import Estimate
-from harness.spec.model import Tier
+from harness.spec.model import MeterSpec, Tier
 from harness.stats import Comparison, Evidence, Missing, estimate, worsening
 from harness.stats.evidence import AnyArray
 from harness.stats.work import OTHER, RUNS_ONCE, SAME
@@ -131,6 +131,16 @@ def test_a_board_without_counter_counts_nothing_once_either() -> None:
 
     assert found.outcome is Outcome.DEVICE
     assert "EACCES" in found.reason
+
+
+def test_energy_modelled_from_a_count_that_does_not_come_back_is_none() -> None:
+    """What is computed from a count is lost with it."""
+    scene = replace(EXACT, power=MeterSpec("modelled", idle_w=1.0, joule_per_instruction=1e-10))
+    evidence = scene.evidence()
+
+    assert _figure(estimate(evidence, "energy.per_inference")).label == "modelled"
+    broken = _with_counts(evidence, {1: np.full(24, 1_000_001)})
+    assert _missing(estimate(broken, "energy.per_inference")).outcome is Outcome.INFRA
 
 
 def test_a_baseline_file_is_counted_in_the_same_state() -> None:
