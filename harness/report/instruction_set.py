@@ -108,7 +108,7 @@ def _features(file: InstructionSets, width: int) -> list[str]:
 
 
 def _told(row: CpuRow) -> str:
-    return neutral(" ".join(name for name in TOLD if name in row.features)) or "none of these"
+    return neutral(" ".join(name for name in TOLD if name in row.features)) or "none"
 
 
 def _against(file: InstructionSets) -> list[str]:

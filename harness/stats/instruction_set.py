@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records.instruction_set import CpuRow, Finding, FindingCode
+from harness.units import Dimension, format
 
 AnyArray = npt.NDArray[np.generic]
 
@@ -219,7 +220,8 @@ def _difference(row: CpuRow, item: Sighting, reference: Sighting) -> tuple[Findi
         for k, (ours, theirs) in enumerate(zip(item.outputs, reference.outputs, strict=True))
         if not np.array_equal(ours, theirs, equal_nan=True)
     ]
-    size = f" (by up to {row.max_abs:.3g}, {row.max_rel:.2%} of the largest value)"
+    share = format(row.max_rel, Dimension.RATIO, digits=2)
+    size = f" (by up to {row.max_abs:.3g}, {share} of the largest value)"
     if any(_is_integer(reference, k) and _is_integer(item, k) for k in changed):
         return FindingCode.INTEGERS, size
     return (FindingCode.FLOATS, size) if row.max_rel > ROUNDING else (None, "")
