@@ -15,8 +15,7 @@ DIGITS = Path(__file__).parents[2] / "suites" / "digits"
 
 
 def test_one_file_on_two_instruction_sets(capsys: pytest.CaptureFixture[str]) -> None:
-    """Dynamic int8 answers alike on both, takes another kernel where there is a dot product, and is dearer than fp32
-    where there is none."""
+    """Dynamic int8 answers alike, takes another kernel with a dot product, and is dearer than fp32 without."""
     model, other = (str(DIGITS / name) for name in ("digits_int8_dynamic.onnx", "digits_fp32.onnx"))
 
     code = main(["isa", model, "--against", other, "--json", "--cpu", "cortex-a53", "cortex-a76"])
