@@ -7,15 +7,17 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.agent.message import SessionRequest
+from harness.campaign.isa_request import board_of
 from harness.device import OpenDevice, SessionResult, open_device
 from harness.errors import LinkLost
-from harness.spec.model import Device, Emulation, Origin, Tier
+from harness.spec.model import Device, Tier
 
 pytestmark = [pytest.mark.board, pytest.mark.system]
 
@@ -24,10 +26,12 @@ BUILD = "onnxruntime==1.32.0"
 
 
 def make_spec(*, icount: bool) -> Device:
-    """Describe an emulated Cortex-A53."""
-    tier = Tier.DETERMINISTIC if icount else Tier.FUNCTIONAL
-    emulation = Emulation("cortex-a53", 1 << 30, icount)
-    return Device("a53", "qemu-cortex-a53", ("qemu-cortex-a53",), tier, Origin("farm.yaml", 1, 1), emulation=emulation)
+    """Describe the boards of two shipped profiles, so that their snapshots are those of other tests and of the demo."""
+    if icount:
+        return board_of("cortex-a53")
+    board = board_of("cortex-a72")
+    assert board.emulation is not None
+    return replace(board, tier=Tier.FUNCTIONAL, emulation=replace(board.emulation, icount=False))
 
 
 def run_session(device: OpenDevice, kind: str, *, repeat: int) -> SessionResult:
