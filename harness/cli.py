@@ -39,7 +39,8 @@ exit codes of `gate` (and of pytest --devices): 0 GO, 1 NO-GO, 10 HOLD, 20 HOLD 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code."""
-    arguments = _parser().parse_args(argv)
+    words, program_arguments = isa_arguments.split(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words, argparse.Namespace(argv=program_arguments))
     try:
         code = int(arguments.act(arguments))
         sys.stdout.flush()

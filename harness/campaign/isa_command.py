@@ -57,6 +57,7 @@ def _request(arguments: argparse.Namespace) -> IsaRequest:
         against=arguments.against,
         cpus=parse_cpus(arguments.cpu),
         data=arguments.data,
+        argv=arguments.argv,
         builds=parse_runtimes(arguments.runtime),
         shapes=parse_shapes(arguments.shape),
         samples=arguments.samples,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.campaign.plan import runtime_of
+from harness.device.program import is_program
 from harness.device.runtime import requirement_of
 from harness.errors import Problem, SpecError
 from harness.spec.board import settle
@@ -20,8 +21,6 @@ from harness.spec.profile import CPUS, ProfileShelf, shipped_profiles
 from harness.spec.validate import Refusal, quoted, suggest
 
 DEFAULT_CPUS = ("cortex-a35", "cortex-a53", "cortex-a72", "cortex-a76", "max")
-ELF = b"\x7fELF"
-"""The first bytes of a program, which is no model."""
 _FAMILIES = {"onnxruntime": "onnxruntime", "ai-edge-litert": "tflite", "tflite-runtime": "tflite", "tflite": "tflite"}
 _SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+(?:x\d+)*)")
 _MEMORY_BYTES = 1 << 30
@@ -36,6 +35,8 @@ class IsaRequest:
     against: Path | None = None
     cpus: tuple[str, ...] = DEFAULT_CPUS
     data: Path | None = None
+    argv: tuple[str, ...] = ()
+    """Arguments of programs, after their names."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Runtime family -> requirement, where not the default."""
     shapes: Mapping[str, list[int]] = field(default_factory=dict)
@@ -52,12 +53,18 @@ class IsaRequest:
         family = runtime_of(path)
         return family, requirement_of(family, self.builds.get(family, ""))
 
+    def builds_needed(self) -> frozenset[tuple[str, str]]:
+        """List the runtimes that the boards must have; programs need none."""
+        return frozenset(self.build_of(path) for path in self.files() if not is_program(path))
+
     def devices(self) -> tuple[Device, ...]:
         """Describe a deterministic board of every CPU."""
         return tuple(board_of(cpu) for cpu in self.cpus)
 
-    def inputs_in_words(self) -> str:
-        """Say where the inputs come from."""
+    def inputs_in_words(self, path: Path) -> str:
+        """Say where the inputs of a file come from."""
+        if is_program(path):
+            return f"called with {' '.join(self.argv)}" if self.argv else "called without arguments"
         if self.data is not None:
             return f"the first {self.samples} samples of {self.data.name}"
         return f"{self.samples} samples drawn from seed {self.seed}"
@@ -77,19 +84,15 @@ def board_of(cpu: str) -> Device:
 
 
 def check_files(paths: Sequence[Path]) -> None:
-    """Refuse what is no model file.
+    """Refuse what is neither a model file nor a program.
 
     Raises:
-        SpecError: a file is missing, is a program, or has a suffix that no runtime takes.
+        SpecError: a file is missing, or has a suffix that no runtime takes.
     """
     problems: list[Problem] = []
     for path in paths:
         try:
-            with path.open("rb") as stream:
-                head = stream.read(len(ELF))
-            if head == ELF:
-                problems.append(_problem(str(path), "this is a program, not a model", "a model is .onnx or .tflite"))
-            else:
+            if not is_program(path):
                 runtime_of(path)
         except OSError as error:
             problems.append(_problem(str(path), f"cannot read it: {error.strerror}"))
@@ -155,16 +158,18 @@ def check_request(request: IsaRequest) -> IsaRequest:
     """Refuse a combination that means nothing.
 
     Raises:
-        SpecError: runtimes that no file is run by, shapes beside data, figures out of range.
+        SpecError: runtimes that no file is run by, shapes beside data, arguments without a program, impossible figures.
     """
     check_files(request.files())
-    used = {runtime_of(path) for path in request.files()}
+    used = {family for family, _ in request.builds_needed()}
     unused = sorted(set(request.builds) - used)
     problems = [_problem("--runtime", f"no file here is run by {family}") for family in unused]
     if request.data is not None and request.shapes:
         problems.append(_problem("--shape", "the data of --data has a shape already", "remove one of the two"))
     if request.data is not None and not request.data.is_file():
         problems.append(_problem("--data", f"no file {str(request.data)!r}"))
+    if request.argv and not any(is_program(path) for path in request.files()):
+        problems.append(_problem("--", "arguments are for programs, and no file here is one"))
     figures = (("--samples", request.samples, 1), ("--repeat", request.repeat, 1), ("--seed", request.seed, 0))
     problems += [
         _problem(name, f"{value} is too small", f"at least {low}") for name, value, low in figures if value < low

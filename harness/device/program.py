@@ -12,6 +12,8 @@ from harness.device.envelope import SessionResult
 from harness.device.runtime import SYSTEM
 
 ELF = b"\x7fELF"
+VARYING = "output-differs"
+"""Flag of a session whose runs wrote different bytes."""
 
 
 class Executing(Protocol):
@@ -51,12 +53,19 @@ def run_program(
     Raises:
         LinkLost, InfraError, DeviceError: as a session of a model.
     """
-    request = SessionRequest(
+    return board.measure(program_request(board.deploy(path), argv, repeat=repeat, deadline_s=deadline_s))
+
+
+def program_request(
+    program: str, argv: Sequence[str] = (), *, repeat: int = 3, deadline_s: float = 300.0
+) -> SessionRequest:
+    """Compose the session of `run_program` for a program that is on the board by its SHA-256."""
+    return SessionRequest(
         nonce="",
         kind="binary",
         env=SYSTEM,
         runtime=NATIVE,
-        model=board.deploy(path),
+        model=program,
         suffix="",
         data="",
         warmup=1,
@@ -64,4 +73,3 @@ def run_program(
         deadline_s=deadline_s,
         argv=list(argv),
     )
-    return board.measure(request)

@@ -17,6 +17,10 @@ class FindingCode(StrEnum):
     """The file does not run there."""
     BOARD = "board"
     """The board or the farm failed: nothing, or not its work, is known about the file there."""
+    BYTES = "bytes"
+    """A program writes other bytes than on the first CPU."""
+    VARIES = "varies"
+    """What a program writes differs from run to run: it cannot be compared."""
     INTEGERS = "integers"
     """Integer or quantised answers differ from those of the first CPU."""
     NOT_FINITE = "not_finite"
@@ -31,7 +35,9 @@ class FindingCode(StrEnum):
     """More instructions than the file that it is compared with."""
 
 
-BLOCKING = frozenset({FindingCode.CRASH, FindingCode.INTEGERS, FindingCode.NOT_FINITE, FindingCode.SHAPE})
+BLOCKING = frozenset(
+    {FindingCode.CRASH, FindingCode.BYTES, FindingCode.INTEGERS, FindingCode.NOT_FINITE, FindingCode.SHAPE}
+)
 """What a command about one file fails for; in a gated run, gates decide."""
 
 
@@ -56,7 +62,7 @@ class CpuRow:
     features: tuple[str, ...]
     """Those that kernels dispatch on, as /proc/cpuinfo spells them."""
     outputs_sha256: str = ""
-    """Over type, shape and values of all outputs."""
+    """Over type, shape and values of all outputs; of a program over what it wrote."""
     max_abs: float | None = None
     """Largest difference of an output value from the first CPU; None: nothing to compare, or no number."""
     max_rel: float | None = None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records.instruction_set import CpuRow, Finding, FindingCode
+from harness.stats.grid import is_on_a_grid
 from harness.units import Dimension, format
 
 AnyArray = npt.NDArray[np.generic]
@@ -25,10 +26,6 @@ ROUNDING = 1e-4
 """Float answers this close, relative to their largest magnitude, differ by the order of additions alone."""
 SAME_CODE = 0.01
 """Counts this close come from the same kernels: other snapshots count the same code with up to 0.1 % difference."""
-_LEVELS = 255
-"""Steps of an 8-bit code."""
-_FEWEST_LEVELS = 6
-_MOST_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,10 @@ class Sighting:
     """In the model's order, first axis = sample, dequantised."""
     output_types: tuple[str, ...] = ()
     """As the runtime returned them (`int8`); empty: not told."""
+    written_sha256: str = ""
+    """Of what a program wrote, which has no outputs."""
+    varies: bool = False
+    """Whether a program wrote something else in each run."""
     instructions: float | None = None
     """User instructions of one inference, repeated by a second session."""
     counts: tuple[float, ...] = ()
@@ -56,6 +57,11 @@ class Sighting:
     """Why the file did not run; it is the file's."""
     lost: str = ""
     """Why nothing is known; it is the board's."""
+
+    @property
+    def answer(self) -> str:
+        """Hash of what it answered; empty when it did not run, or answers otherwise each time."""
+        return self.written_sha256 or outputs_sha256(self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +81,13 @@ def contrast(name: str, seen: Sequence[Sighting], other: str = "", against: Sequ
         other: name of another file, or empty.
         against: that file on the same CPUs, to say where `name` needs more instructions.
     """
-    reference = next((item for item in seen if item.outputs), None)
+    reference = next((item for item in seen if item.answer), None)
     counted = next((item for item in seen if item.instructions), None)
     others = {item.cpu: item.instructions for item in against}
     rows = tuple(_row(item, reference, counted, others.get(item.cpu)) for item in seen)
     findings = [
         *_failures(name, seen),
+        *_varying(name, seen),
         *(_answers(rows, seen, reference) if reference else ()),
         *_kernels(rows),
         *_dearer(name, other, rows),
@@ -97,34 +104,6 @@ def outputs_sha256(outputs: Sequence[AnyArray]) -> str:
     return digest.hexdigest() if outputs else ""
 
 
-def is_on_a_grid(values: AnyArray) -> bool:
-    """Tell whether real values are integer codes times a scale, of 8 bits at most: answers of a quantised model.
-
-    Args:
-        values: any shape.
-
-    Returns:
-        True when all are integers, or when at least six distinct ones lie on at most 256 evenly spaced levels. Among
-        free real numbers that is next to impossible: every gap would have to be a multiple of one step.
-    """
-    levels = np.unique(values[np.isfinite(values)].astype(np.float64))
-    if levels.size == 0:
-        return False
-    if (levels == np.round(levels)).all():
-        return True
-    if levels.size < _FEWEST_LEVELS:
-        return False
-    gaps = np.diff(levels)
-    # The smallest gap may be several steps: not every level is in use.
-    return any(_are_whole(gaps * parts / gaps.min()) for parts in range(1, _MOST_PARTS + 1))
-
-
-def _are_whole(steps: npt.NDArray[np.float64]) -> bool:
-    """Tell whether gaps are whole numbers of steps, as far as float32 goes, and 8 bits have so many."""
-    off = np.abs(steps - np.round(steps))
-    return bool(steps.sum() <= _LEVELS + 0.5 and (off <= 1e-3 + 1e-4 * steps).all())
-
-
 def _row(item: Sighting, reference: Sighting | None, counted: Sighting | None, other: float | None) -> CpuRow:
     work, base = item.instructions, counted.instructions if counted else None
     absolute, relative = _distance(item, reference) if reference and item.outputs else (None, None)
@@ -133,7 +112,7 @@ def _row(item: Sighting, reference: Sighting | None, counted: Sighting | None, o
         board=item.board,
         exists=item.exists,
         features=tuple(name for name in FEATURES if name in item.features),
-        outputs_sha256=outputs_sha256(item.outputs),
+        outputs_sha256=item.answer,
         max_abs=absolute,
         max_rel=relative,
         instructions=work,
@@ -181,11 +160,17 @@ def _failures(name: str, seen: Sequence[Sighting]) -> list[Finding]:
     return found
 
 
+def _varying(name: str, seen: Sequence[Sighting]) -> list[Finding]:
+    cpus = tuple(item.cpu for item in seen if item.varies)
+    text = f"what {name} writes differs from run to run on {listed(cpus)}: it cannot be compared" if cpus else ""
+    return [Finding(FindingCode.VARIES, cpus, text)] if cpus else []
+
+
 def _answers(rows: Sequence[CpuRow], seen: Sequence[Sighting], reference: Sighting) -> list[Finding]:
     """Sort the CPUs whose answers differ by what kind of difference it is, one finding for each kind."""
     together: dict[FindingCode, list[tuple[CpuRow, str]]] = {}
     for row, item in zip(rows, seen, strict=True):
-        if item.outputs and row.outputs_sha256 != outputs_sha256(reference.outputs):
+        if item.answer and item.answer != reference.answer:
             code, words = _difference(row, item, reference)
             if code is not None:
                 together.setdefault(code, []).append((row, words))
@@ -200,6 +185,7 @@ def _answers(rows: Sequence[CpuRow], seen: Sequence[Sighting], reference: Sighti
 
 
 _SENTENCES: dict[FindingCode, Callable[[str, str], str]] = {
+    FindingCode.BYTES: lambda first, where: f"it writes other bytes than on {first}: {where}",
     FindingCode.SHAPE: lambda first, where: f"outputs have another shape than on {first}: {where}",
     FindingCode.NOT_FINITE: lambda first, where: f"outputs are no numbers where {first} has some: {where}",
     FindingCode.INTEGERS: lambda first, where: (
@@ -210,6 +196,8 @@ _SENTENCES: dict[FindingCode, Callable[[str, str], str]] = {
 
 
 def _difference(row: CpuRow, item: Sighting, reference: Sighting) -> tuple[FindingCode | None, str]:
+    if item.written_sha256:
+        return FindingCode.BYTES, ""
     if [a.shape for a in item.outputs] != [a.shape for a in reference.outputs]:
         shapes = " ".join(str(array.shape) for array in item.outputs)
         return FindingCode.SHAPE, f" {shapes}"

@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.agent.message import SessionRequest
 from harness.campaign.isa import IsaRun
+from harness.campaign.isa_arguments import split
 from harness.campaign.isa_command import exit_code
 from harness.campaign.isa_request import (
     IsaRequest,
@@ -52,6 +54,8 @@ class Core(FakeBoard):
 class Cores(FakeBoards):
     """Fake boards of several CPUs, and what was asked of each."""
 
+    kind = Core
+
     def __init__(self, **scripts: BoardScript) -> None:
         super().__init__(scripts)
         self.asked: dict[str, list[SessionRequest]] = {}
@@ -70,9 +74,27 @@ class Cores(FakeBoards):
         """Open a board."""
         self.builds[spec.name] = frozenset(builds)
         with super().open(spec, builds=builds, holder=holder, progress=progress, cancel=cancel):
-            core = Core(spec, self._scripts.get(spec.name, BoardScript()), cancel)
+            core = self.kind(spec, self._scripts.get(spec.name, BoardScript()), cancel)
             core.asked = self.asked.setdefault(spec.name, [])
             yield core
+
+
+class ProgramBoard(Core):
+    """A board that runs any program: 1,000 instructions, other words on each CPU."""
+
+    def measure(self, request: SessionRequest) -> FakeSeen:
+        """Run it."""
+        self.asked.append(request)
+        reply = self._reply(request, {}, None)
+        reply.settings["output_sha256"] = self.spec.name
+        counts = np.full(request.repeat, 1000, np.int64)
+        return FakeSeen(reply, {"instructions": counts, "peak_bytes": np.full(request.repeat, 4096, np.int64)})
+
+
+class Programs(Cores):
+    """Boards for programs."""
+
+    kind = ProgramBoard
 
 
 @pytest.fixture
@@ -196,6 +218,31 @@ def test_one_build_of_a_family_runs_on_every_cpu(model: Path) -> None:
     assert set(boards.builds.values()) == {frozenset({("tflite", "ai-edge-litert==2.3.0")})}
 
 
+def test_a_program_runs_as_one_session_without_a_runtime(tmp_path: Path, model: Path) -> None:
+    """By its first bytes, whatever its name; counted in each of its runs, compared by what it wrote."""
+    program = tmp_path / "detector"
+    program.write_bytes(b"\x7fELF\x02\x01")
+    boards = Programs()
+    request = check_request(IsaRequest((program,), cpus=("cortex-a53", "cortex-a76"), argv=("--self-test",)))
+
+    (found,) = IsaRun(request, boards, lambda _: None).measure(tick=lambda: None)
+
+    assert [(item.kind, item.argv) for item in boards.asked["cortex-a76"]] == [("binary", ["--self-test"])]
+    assert set(boards.builds.values()) == {frozenset()}
+    assert [row.instructions for row in found.rows] == [1000.0, 1000.0]
+    assert [row.peak_bytes for row in found.rows] == [4096.0, 4096.0]
+    assert [item.code for item in found.findings] == [FindingCode.BYTES]
+    assert found.inputs == "called with --self-test"
+    assert exit_code([found]) == 1
+
+
+def test_words_behind_the_dashes_are_a_programs() -> None:
+    """Only of this command; others keep theirs."""
+    assert split(["isa", "tool", "--", "-v", "--"]) == (["isa", "tool"], ("-v", "--"))
+    assert split(["isa", "m.onnx"]) == (["isa", "m.onnx"], ())
+    assert split(["gate", "--", "run"]) == (["gate", "--", "run"], ())
+
+
 def test_words_of_the_command_line() -> None:
     """CPUs, runtimes and shapes as a user writes them."""
     assert parse_cpus([])[0] == "cortex-a35"
@@ -229,13 +276,11 @@ def test_words_that_mean_nothing_are_refused(
 
 
 def test_requests_that_mean_nothing_are_refused(tmp_path: Path, model: Path) -> None:
-    """Programs, missing files, unused runtimes, shapes beside data and empty runs, all at once."""
-    program = tmp_path / "program"
-    program.write_bytes(b"\x7fELF\x02\x01")
+    """Arguments without a program, missing files, unused runtimes, shapes beside data and empty runs, all at once."""
     request = IsaRequest((model,))
 
     for wrong, message in [
-        (replace(request, models=(program,)), "a program, not a model"),
+        (replace(request, argv=("--fast",)), "arguments are for programs"),
         (replace(request, models=(tmp_path / "none.onnx",)), "cannot read it: No such file"),
         (replace(request, builds={"tflite": ""}), "no file here is run by tflite"),
         (replace(request, data=model, shapes={"x": [1]}), "has a shape already"),

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from harness.records.instruction_set import FindingCode
-from harness.stats.instruction_set import AnyArray, Sighting, contrast, is_on_a_grid, outputs_sha256
+from harness.stats.grid import is_on_a_grid
+from harness.stats.instruction_set import AnyArray, Sighting, contrast, outputs_sha256
 
 FLOATS = np.random.default_rng(1).normal(size=(8, 10)).astype(np.float32)
 CODES = (np.random.default_rng(2).integers(-128, 128, (8, 10)) * np.float32(0.037)).astype(np.float32)
@@ -161,3 +162,18 @@ def test_hashes_know_type_shape_and_order() -> None:
 
     assert len(hashes) == 5
     assert outputs_sha256(()) == ""
+
+
+def test_a_program_is_compared_by_what_it_writes() -> None:
+    """Other bytes are told as such; what differs from run to run is not compared."""
+    first = Sighting("cortex-a53", written_sha256="aa", instructions=100.0)
+    other = replace(first, cpu="cortex-a76", written_sha256="bb")
+    random = replace(first, cpu="max", written_sha256="", varies=True)
+
+    found = contrast("tool", [first, other, random])
+
+    assert [(item.code, item.text) for item in found.findings] == [
+        (FindingCode.VARIES, "what tool writes differs from run to run on max: it cannot be compared"),
+        (FindingCode.BYTES, "it writes other bytes than on cortex-a53: cortex-a76"),
+    ]
+    assert [row.outputs_sha256 for row in found.rows] == ["aa", "bb", ""]
