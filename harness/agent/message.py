@@ -81,6 +81,8 @@ class SessionRequest:
     count_work: bool = True
     deterministic: bool = False
     """No address randomisation, fixed hash seed, no traffic while it runs."""
+    fresh: bool = False
+    """Load the runtime anew before it: nothing of the process that earlier sessions were forked from is left."""
     meter: MeterRequest | None = None
     argv: list[str] = field(default_factory=list)
     """binary: arguments after the program's own name."""

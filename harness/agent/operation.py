@@ -130,12 +130,12 @@ class Operations:
         for digest in (request.model, request.data):
             if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
-        zygote = self._zygote(ZygoteKey(request.env, request.runtime, request.deterministic))
+        zygote = self._zygote(ZygoteKey(request.env, request.runtime, request.deterministic), fresh=request.fresh)
         return Watch(request, encode_request(asdict(request)), zygote)
 
-    def _zygote(self, key: ZygoteKey) -> Zygote:
+    def _zygote(self, key: ZygoteKey, *, fresh: bool = False) -> Zygote:
         found = self._zygotes.pop(key, None)
-        if found is not None and found.is_lost:
+        if found is not None and (fresh or found.is_lost):
             found.kill()
             found = None
         while found is None and len(self._zygotes) >= _MAX_ZYGOTES:

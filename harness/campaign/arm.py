@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.agent.message import MeterRequest, SessionReply, SessionRequest
 from harness.campaign.session import ENERGY_IDLE_S, ENERGY_WINDOW_S, MEMORY_REPEAT, PlannedSession
-from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord
+from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
 from harness.spec.model import Device, Tier
 
@@ -56,6 +56,7 @@ class Arm:
             idle_s=ENERGY_IDLE_S if energy else 0.0,
             deadline_s=workload.deadline_s,
             deterministic=device.tier is Tier.DETERMINISTIC,
+            fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy else None,
         )
 
@@ -90,6 +91,8 @@ class Arm:
             arrays=dict(arrays),
             flags=tuple(reply.flags),
             settings=dict(reply.settings),
+            stage=session.stage,
+            pair=session.pair,
         )
 
 

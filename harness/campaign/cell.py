@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from harness.agent.message import SessionReply, SessionRequest
 from harness.campaign import attribution
 from harness.campaign.arm import Arm
+from harness.campaign.budget import Budget
 from harness.campaign.explain import Explaining
 from harness.campaign.incident import (
     CONFORMANCE,
@@ -29,92 +30,44 @@ from harness.campaign.incident import (
     incident_of,
     session_incident,
 )
-from harness.campaign.plan import CellFiles
-from harness.campaign.reference import Arrays, Computed, Controller, read_labels
-from harness.campaign.session import PlannedSession, Wanted, counts_work, next_again, sessions_of
+from harness.campaign.reference import Computed, Controller, read_labels
+from harness.campaign.session import PlannedSession, counts_work, next_again, order_pair
+from harness.campaign.work import CellEvidence, CellWork, draw_coins
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
-from harness.records.cell import ArrayRef, CellRecord, Incident, Role, SessionKind, SessionRecord
-from harness.records.plan import PlannedCell
-from harness.spec.model import Device
+from harness.gate.schedule import Ask, next_pair
+from harness.records.cell import ArrayRef, CellRecord, Incident, Pairing, Role, SessionKind, SessionRecord
+from harness.records.outcome import Abstention
 from harness.stats import Evidence
+from harness.stats.pair import rounds
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.farm.boards import OpenBoard, RuntimeEnvironment, SessionSeen
 
-PAUSE_S = 2.0
-"""Before a spoilt pair is measured again: what spoilt it (heat, other work) may pass."""
-INSTALL_S = 3600.0
-"""Longest time to bring files and runtimes to a board."""
+PAUSE_S, COOL_S = 2.0, 15.0
+"""Before a spoilt pair is measured again: what spoilt it (other work, heat) may pass."""
+_DONE = object()
 NO_WHEEL = "wheel"
 """Code of the error that says: no build of this runtime fits the board. The board itself is sound."""
-EMULATED_SLOWER = 4.0
-"""How much slower than ours the clock of an emulated board may go."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellWork:
-    """What is to be measured, on which board, with which files."""
-
-    planned: PlannedCell
-    device: Device
-    files: CellFiles
-    wanted: Wanted
-
-    def sessions(self) -> tuple[PlannedSession, ...]:
-        """Order the sessions of the cell."""
-        return sessions_of(self.planned, self.device, self.wanted)
-
-    @property
-    def deadline_s(self) -> float:
-        """Longest time that the cell may take: its sessions (confirmed or repeated once), transfer and installation.
-
-        The clock of an emulated board may be slower than ours. Single sessions that hang are noticed much earlier.
-        """
-        slower = EMULATED_SLOWER if self.device.emulation is not None else 1.0
-        return (len(self.sessions()) + 1) * self.planned.workload.deadline_s * 2 * slower + INSTALL_S
-
-
-@dataclass(frozen=True, slots=True)
-class CellEvidence:
-    """What came of a cell; `fatal` says that the board is lost for the cells after it."""
-
-    record: CellRecord
-    arrays: Arrays = field(default_factory=dict)
-    fatal: FleetgateError | None = None
-    """Its incident is the record's last."""
-
-    def because_of(self, cause: FleetgateError) -> CellEvidence:
-        """Name the true cause where the fatal error only came of it: a cancelled run, a deadline that cut the link."""
-        last = replace(incident_of(cause), role=self.record.incidents[-1].role)
-        incidents = (*self.record.incidents[:-1], last)
-        return replace(self, record=replace(self.record, incidents=incidents), fatal=cause)
-
-
-def measure(board: OpenBoard, work: CellWork, controller: Controller, cancel: threading.Event) -> CellEvidence:
-    """Measure one cell on an open board.
+class CellMeasurement:
+    """The state of one cell while it is measured: it can be left after every pair and taken up again.
 
     Args:
         board: connected and leased; used by this thread alone.
         work: what to measure.
-        controller: what this machine computes for the cell.
         cancel: set when the run is stopped.
-
-    Returns:
-        The evidence, complete or with incidents that say why not; never raises for what a board or a model does.
+        budget: the board's device time, which the cell's sessions are charged to.
     """
-    return _Measuring(board, work, cancel).run(controller)
 
-
-class _Measuring:
-    """The state of one cell while it is measured."""
-
-    def __init__(self, board: OpenBoard, work: CellWork, cancel: threading.Event) -> None:
+    def __init__(self, board: OpenBoard, work: CellWork, cancel: threading.Event, budget: Budget) -> None:
         self._board = board
         self._work = work
         self._cancel = cancel
-        self._started, self._clock = datetime.now(UTC), time.monotonic()
+        self._budget = budget
+        self._started, self._active_s = datetime.now(UTC), 0.0
         self._sessions: list[SessionRecord] = []
         self._arrays: dict[str, np.ndarray] = {}
         self._references: dict[str, ArrayRef] = {}
@@ -126,18 +79,42 @@ class _Measuring:
         self._failed: set[Role] = set()
         self._blind = False
         """Whether the power meter is missing, which ends energy sessions only."""
+        self._pairing = draw_coins(work)
+        self._fatal: FleetgateError | None = None
+        self._steps = self._measure_sessions()
+
+    def advance(self) -> bool:
+        """Go on to the end of the next pair; False when the cell is done.
+
+        Never raises for what a board or a model does: that is part of the evidence.
+        """
+        clock = time.monotonic()
+        try:
+            return next(self._steps, _DONE) is not _DONE
+        except FleetgateError as error:
+            self._fatal = error
+            self._incidents.append(incident_of(error))
+            return False
+        finally:
+            self._active_s += time.monotonic() - clock
 
     def run(self, controller: Controller) -> CellEvidence:
-        fatal: FleetgateError | None = None
-        try:
-            self._measure_sessions()
-        except FleetgateError as error:
-            fatal = error
-            self._incidents.append(incident_of(error))
+        """Measure the cell to its end."""
+        while self.advance():
+            pass
+        return self.evidence(controller)
+
+    def evidence(self, controller: Controller) -> CellEvidence:
+        """Give what was seen, complete or with incidents, and what this machine computed for the cell beside it."""
         if self._sessions and not self._cancel.is_set():
             self._keep_references(controller)
-            fatal = fatal or self._explain_loss(controller)
-        return CellEvidence(self._record(), self._arrays, fatal)
+            self._fatal = self._fatal or self._explain_loss(controller)
+        return CellEvidence(self._record(), self._arrays, self._fatal)
+
+    def abandoned(self, cause: FleetgateError) -> CellEvidence:
+        """Give what was seen until something else took the board away."""
+        self._incidents.append(incident_of(cause))
+        return self.evidence(Controller())
 
     def _record(self) -> CellRecord:
         return CellRecord(
@@ -146,13 +123,14 @@ class _Measuring:
             incidents=tuple(self._incidents),
             reference_arrays=self._references,
             started_at=self._started.isoformat(timespec="seconds"),
-            duration_s=round(time.monotonic() - self._clock, 3),
+            duration_s=round(self._active_s, 3),
             controller_builds=self._builds,
             documents=self._explaining.documents,
             notes=tuple(self._explaining.notes),
+            pairing=self._pairing,
         )
 
-    def _measure_sessions(self) -> None:
+    def _measure_sessions(self) -> Iterator[None]:
         planned, files = self._work.planned, self._work.files
         runtime = self._ensure_runtime()
         if runtime is None:
@@ -165,10 +143,12 @@ class _Measuring:
             self._arms[Role.BASELINE] = replace(candidate, model=model, suffix=files.baseline.suffix)
         self._data = self._deploy(files.data, planned.data.sha256)
         for session in self._queue():
-            if Role.CANDIDATE in self._failed:
-                return
-            if session.role not in self._failed and not (self._blind and session.kind is SessionKind.ENERGY):
+            self._measure_session(session)
+        while self._pairing is not None and (ask := self._next_pair(self._pairing)) is not None:
+            for session in order_pair(ask, self._pairing):
                 self._measure_session(session)
+            self._rest_after(ask)
+            yield
         if not self._failed:
             self._explaining.run(self._request, self._sessions, self._arrays)
 
@@ -208,7 +188,29 @@ class _Measuring:
         request = arm.request(session, self._work.planned, device, data=self._data)
         return replace(request, count_work=counts_work(self._work.wanted, device))
 
+    def _next_pair(self, pairing: Pairing) -> Ask | None:
+        """Choose the next pair, unless the candidate has failed or the board's time is over."""
+        ask = None if Role.CANDIDATE in self._failed else next_pair(self._evidence())
+        if ask is None or (self._blind and ask.kind is SessionKind.ENERGY):
+            return None
+        costs = [session.device_s for session in self._sessions if session.kind is ask.kind]
+        expected_s = len(ask.roles) * sum(costs) / len(costs) if costs else 0.0
+        if self._budget.affords(expected_s):
+            return ask
+        self._pairing = replace(pairing, out_of_budget=True)
+        return None
+
+    def _rest_after(self, ask: Ask) -> None:
+        """Give a board that spoilt a pair (heat, other work) time to come round."""
+        last = rounds(self._evidence(), ask.kind, ask.stage)[-1:]
+        if last and last[0].void:
+            self._cancel.wait(COOL_S if last[0].why in {Abstention.TEMPERATURE, Abstention.THROTTLED} else PAUSE_S)
+
     def _measure_session(self, session: PlannedSession) -> None:
+        """Measure one session, unless its model or its meter has failed for good."""
+        is_lost = bool(self._failed & {session.role, Role.CANDIDATE})
+        if is_lost or (self._blind and session.kind is SessionKind.ENERGY):
+            return
         request = self._request(session)
         seen = self._ask(request)
         if seen.reply.error is not None:
@@ -223,7 +225,9 @@ class _Measuring:
     def _ask(self, request: SessionRequest) -> SessionSeen:
         if self._cancel.is_set():
             raise RunCancelled("the run was cancelled")
-        return self._board.measure(request)
+        seen = self._board.measure(request)
+        self._budget.charge(seen.seconds)
+        return seen
 
     def _blame(self, role: Role, reply: SessionReply) -> None:
         """Record a failure that a second fresh process confirmed."""
@@ -237,7 +241,8 @@ class _Measuring:
     def _keep(self, session: PlannedSession, seen: SessionSeen) -> None:
         order = len(self._sessions)
         arrays = {name: self._add(f"{order}/{name}", array) for name, array in seen.arrays.items()}
-        self._sessions.append(self._arms[session.role].record(session, seen.reply, order, arrays))
+        record = self._arms[session.role].record(session, seen.reply, order, arrays)
+        self._sessions.append(replace(record, device_s=round(seen.seconds, 3)))
 
     def _add(self, key: str, array: np.ndarray) -> ArrayRef:
         self._arrays[key] = array

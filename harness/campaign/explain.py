@@ -22,7 +22,7 @@ from harness.spec.model import Device, LimitKind, Tier
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.campaign.cell import CellWork
+    from harness.campaign.work import CellWork
     from harness.farm.boards import SessionSeen
     from harness.records.graph import Graph
 

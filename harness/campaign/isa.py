@@ -19,7 +19,8 @@ from harness.campaign.isa_request import IsaRequest
 from harness.device.core import Core
 from harness.device.program import is_program
 from harness.errors import FleetgateError, InfraError, RunCancelled, SpecError
-from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.farm.engine import Engine
+from harness.farm.job import Job, JobResult, Progress
 from harness.records.instruction_set import InstructionSets
 from harness.stats.instruction_set import Sighting, contrast
 

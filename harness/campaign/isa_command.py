@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from harness.campaign.isa import IsaRun
 from harness.campaign.isa_request import IsaRequest, check_request, parse_cpus, parse_runtimes, parse_shapes
 from harness.farm.boards import RealBoards
-from harness.farm.engine import Progress
+from harness.farm.job import Progress
 from harness.records.canonical import to_json
 from harness.records.instruction_set import BLOCKING, ISA_SCHEMA_VERSION, FindingCode, InstructionSets, IsaReport
 from harness.report import instruction_set

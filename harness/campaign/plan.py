@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.device.runtime import requirement_of
 from harness.errors import Problem, RecordError, SpecError
 from harness.gate.creep import narrowed
-from harness.gate.tier import forbidden
+from harness.gate.tier import forbidden, unresolvable
 from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.profile import Profile
@@ -145,7 +145,7 @@ def check_limits(limits: Sequence[Limit], device: Device) -> list[Problem]:
     """List the limits that the board's tier cannot decide, each with the alternative."""
     problems = []
     for limit in limits:
-        message = forbidden(limit, device)
+        message = forbidden(limit, device) or unresolvable(limit, device)
         if message:
             origin = limit.origin
             problems.append(Problem(origin.file, origin.line, origin.column, f"{device.name}: {message}"))

@@ -5,6 +5,7 @@ Owns the way from a plan to records. Writes nothing itself: samples go through `
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, wait
@@ -13,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.campaign.cell import CellEvidence, CellWork, measure
+from harness.campaign.budget import Budget
+from harness.campaign.cell import CellMeasurement
 from harness.campaign.incident import UNUSABLE, incident_of
 from harness.campaign.plan import Campaign, CellFiles
 from harness.campaign.reference import (
@@ -29,11 +31,14 @@ from harness.campaign.reference import (
     of_reference,
 )
 from harness.campaign.session import Wanted, wanted_by_limits
+from harness.campaign.work import CellEvidence, CellWork
 from harness.device.core import Core
 from harness.emulator.cache import cache_folder
 from harness.errors import FleetgateError, InfraError
-from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.farm.engine import Engine
+from harness.farm.job import Job, JobResult, Progress
 from harness.farm.seat import ANYWHERE
+from harness.gate.schedule import paired_limits
 from harness.records.cell import CellRecord
 from harness.records.plan import PlannedCell
 from harness.records.run import DeviceRecord
@@ -73,12 +78,16 @@ def _outputs(future: Future[Arrays | InfraError]) -> Arrays:
 class CampaignRun:
     """The cells of some boards of a campaign, measured side by side."""
 
-    def __init__(self, campaign: Campaign, boards: Boards, *, holder: str, keep: Keep) -> None:
+    def __init__(
+        self, campaign: Campaign, boards: Boards, *, holder: str, keep: Keep, budget_s: float = math.inf
+    ) -> None:
         self._campaign = campaign
         self._boards = boards
         self._holder = holder
         self._keep = keep
         self._specs = campaign.devices()
+        self._budgets = {name: Budget(budget_s) for name in self._specs}
+        self._family = sum(len(paired_limits(cell, self._specs[cell.device])) for cell in campaign.plan.cells)
         self._cells: dict[str, Future[CellEvidence]] = {}
         self._references: dict[str, Future[Arrays | InfraError]] = {}
         self._lock = threading.Lock()
@@ -106,18 +115,29 @@ class CampaignRun:
     def submit(self, cell: PlannedCell, files: CellFiles, wanted: Wanted) -> None:
         """Queue a cell on its board."""
         engine = self._running()
-        work = CellWork(cell, self._specs[cell.device], files, wanted)
+        work = CellWork(cell, self._specs[cell.device], files, wanted, self._family)
         controller = self._controller(cell, files, wanted)
 
         def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
-            evidence = measure(board, work, controller, cancel)
-            if evidence.arrays:
-                digest = self._keep(cell.key, evidence.arrays)
-                evidence = replace(evidence, record=replace(evidence.record, samples_sha256=digest))
-            return JobResult(evidence, evidence.fatal, evidence.because_of)
+            measurement = CellMeasurement(board, work, cancel, self._budgets[cell.device])
+            return self._go_on(measurement, work, controller)
 
-        title = f"{cell.suite}::{cell.artifact}"
-        self._cells[cell.key] = engine.submit(cell.device, Job(title, work.deadline_s, run))
+        self._cells[cell.key] = engine.submit(cell.device, Job(work.title, work.deadline_s, run))
+
+    def _go_on(self, measurement: CellMeasurement, work: CellWork, controller: Controller) -> JobResult:
+        """Measure a cell on: to its end, or by one pair where cells share a budget and the undecided ones get it."""
+        if self._budgets[work.device.name].is_limited and measurement.advance():
+            rest = Job(work.title, work.deadline_s, lambda _board, _cancel: self._go_on(measurement, work, controller))
+            return JobResult(None, rest=rest, explained=lambda cause: self._kept(measurement.abandoned(cause)))
+        evidence = self._kept(measurement.run(controller))
+        return JobResult(evidence, evidence.fatal, evidence.because_of)
+
+    def _kept(self, evidence: CellEvidence) -> CellEvidence:
+        """Store the samples of a cell."""
+        if not evidence.arrays:
+            return evidence
+        digest = self._keep(evidence.record.key, evidence.arrays)
+        return replace(evidence, record=replace(evidence.record, samples_sha256=digest))
 
     def future(self, key: str) -> Future[CellEvidence] | None:
         """Give the future of a queued cell, or None when it was not queued here."""

@@ -9,11 +9,13 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.records.cell import Role, SessionKind, SessionRecord
+from harness.gate.schedule import Ask, paired_limits
+from harness.records.cell import Pairing, Role, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, LimitKind, Split, Tier
 from harness.stats.evidence import spoiling_flags
+from harness.stats.figure import kind_on
 
 MODELLED = "modelled"
 TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, Tier.REPLAYED: 0}
@@ -46,6 +48,9 @@ class PlannedSession:
 
     kind: SessionKind
     role: Role
+    stage: Stage | None = None
+    """Set where pairs are measured until every gate is decided."""
+    pair: int = -1
 
 
 def wanted_by_limits(cell: PlannedCell) -> Wanted:
@@ -59,13 +64,14 @@ def wanted_by_limits(cell: PlannedCell) -> Wanted:
 
 
 def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[PlannedSession, ...]:
-    """Order the sessions of a cell.
+    """Order the sessions of a cell whose number is fixed beforehand; what scatters is measured in pairs after them.
 
     An accuracy session is always among them: it is the evidence that the artifact loads and runs on real data, and its
     outputs are what timed ones are checked against. Pairs of baseline and candidate stand side by side; which goes
     first is a coin whose seed is the cell's key and files, so that the order is fair, recorded, and the same again.
     """
-    kinds = {SessionKind.ACCURACY} | _kinds(wanted.metrics, device)
+    until_decided = {kind_on(device, limit.metric) for limit in paired_limits(cell, device)}
+    kinds = {SessionKind.ACCURACY} | (_kinds(wanted.metrics, device) - until_decided)
     paired = _kinds(wanted.paired, device) if cell.baseline else set()
     coin = random.Random(f"{cell.key} {cell.model.sha256} {cell.data.sha256}")  # noqa: S311  fairness, not secrecy
     sessions: list[PlannedSession] = []
@@ -75,6 +81,14 @@ def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[Plan
             coin.shuffle(roles)
             sessions += [PlannedSession(kind, role) for role in roles]
     return tuple(sessions)
+
+
+def order_pair(ask: Ask, pairing: Pairing) -> tuple[PlannedSession, ...]:
+    """Order one pair by a coin of its own, drawn from the seed of its stage and the pair's number."""
+    seed = pairing.seed if ask.stage is Stage.FIRST else pairing.confirm_seed
+    roles = list(ask.roles)
+    random.Random(f"{seed} {ask.kind.value} {ask.pair}").shuffle(roles)  # noqa: S311  fairness, not secrecy
+    return tuple(PlannedSession(ask.kind, role, ask.stage, ask.pair) for role in roles)
 
 
 def next_again(

@@ -35,6 +35,8 @@ class SessionResult:
 
     reply: SessionReply
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    """From the request to the reply, by the controller's clock."""
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,7 @@ class OpenDevice:
         is_watched = asked.kind in WATCHED and self.spec.emulation is None
         slowest = SLOWEST if asked.deterministic else 1.0
         with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
+            started = time.monotonic()
             before = self._read_facts() if is_watched else None
             reply = self._client.request(
                 "session",
@@ -154,7 +156,7 @@ class OpenDevice:
         if before is not None:
             flags = compare(before, self._read_facts(), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
-        return result
+        return dataclasses.replace(result, seconds=time.monotonic() - started)
 
     @property
     def _is_deterministic(self) -> bool:

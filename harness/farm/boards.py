@@ -30,6 +30,10 @@ class SessionSeen(Protocol):
     def arrays(self) -> dict[str, np.ndarray]:
         """Raw arrays by name."""
 
+    @property
+    def seconds(self) -> float:
+        """What it cost the board, without the time that it waited for its turn."""
+
 
 class RuntimeEnvironment(Protocol):
     """A runtime deployed to a board."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import FleetgateError, InfraError, RunCancelled, SecurityError
 from harness.farm.boards import OpenBoard
+from harness.farm.job import Job, Progress, Unfinished
 from harness.farm.seat import ANYWHERE, Seat
 
 GRACE_S = 10.0
@@ -25,36 +26,6 @@ TICK_S = 0.5
 
 
 Opener = Callable[[threading.Event, Callable[[str], None]], AbstractContextManager[OpenBoard]]
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """What a job brought; `fatal` says that the board is lost and its other jobs must not be tried."""
-
-    value: object
-    fatal: FleetgateError | None = None
-    explained: Callable[[FleetgateError], object] | None = None
-    """Gives the value anew when `fatal` came of a link that was cut on purpose, from the true cause of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One piece of work on one board; `title` is what progress shows."""
-
-    title: str
-    deadline_s: float
-    run: Callable[[OpenBoard, threading.Event], JobResult]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where one board is: `phase` is waiting, opening, measuring, done or lost."""
-
-    device: str
-    phase: str
-    text: str
-    done: int
-    total: int
 
 
 class _Lane:
@@ -73,6 +44,8 @@ class _Lane:
         self._seat = seat
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
         self._futures: list[Future[Any]] = []
+        self._unfinished: deque[Unfinished] = deque()
+        self._is_finished = False
         self._state = threading.RLock()
         self._deadline = float("inf")
         self._step = ""
@@ -138,7 +111,7 @@ class _Lane:
 
     def _work(self, board: OpenBoard) -> FleetgateError | None:
         self._begin("waiting for work", float("inf"))
-        while (entry := self._get()) is not None and not self._ended:
+        while (entry := self._next()) is not None and not self._ended:
             job, future = entry
             try:
                 self._take_seat()
@@ -151,20 +124,36 @@ class _Lane:
             self._begin(job.title, job.deadline_s)
             self._say("measuring", job.title)
             fatal = self._run(job, future, board)
-            self._done += 1
+            self._done += future.done()
             if fatal is not None:
                 return self._reason(fatal)
             self._begin("waiting for work", float("inf"))
         self._begin("closing the board", 60.0)
         return None
 
+    def _next(self) -> tuple[Job, Future[Any]] | None:
+        """Take a new job if one waits, else the rest of an old one; None when the board has nothing left to do."""
+        entry = self._get() if not self._is_finished else None
+        if entry is not None or not self._unfinished:
+            return entry
+        with self._state:
+            rest = self._unfinished.popleft()
+        if self.cancel.is_set():
+            self._give_up(rest, RunCancelled("the run was cancelled"))
+            return self._next()
+        return rest.job, rest.future
+
     def _get(self) -> tuple[Job, Future[Any]] | None:
-        """Wait for the next job; a board that has none lets another work, or boards that idle would hold all seats."""
+        """Wait for a new job; a board that has none lets another work, or boards that idle would hold all seats."""
         try:
-            return self._jobs.get_nowait()
+            entry = self._jobs.get_nowait()
         except queue.Empty:
+            if self._unfinished:
+                return None
             self._seat.give()
-            return self._jobs.get()
+            entry = self._jobs.get()
+        self._is_finished = entry is None
+        return entry
 
     def _run(self, job: Job, future: Future[Any], board: OpenBoard) -> FleetgateError | None:
         try:
@@ -175,11 +164,23 @@ class _Lane:
         except Exception as error:  # noqa: BLE001  the thread's edge
             self._settle(future, error=error)
             return None
+        if result.rest is not None and result.fatal is None:
+            with self._state:
+                self._unfinished.append(Unfinished(result.rest, future, result.explained))
+            return None
         value = result.value
         if result.fatal is not None and result.explained is not None and self._expired:
             value = result.explained(self._reason(result.fatal))
         self._settle(future, value=value)
         return result.fatal
+
+    def _give_up(self, rest: Unfinished, error: FleetgateError) -> None:
+        """Settle a job of which a part is done: what it brought so far counts, with the reason why no more came."""
+        cause = self._reason(error)
+        if rest.explained is None:
+            self._settle(rest.future, error=cause)
+        else:
+            self._settle(rest.future, value=rest.explained(cause))
 
     def _settle(self, future: Future[Any], *, value: object = None, error: BaseException | None = None) -> None:
         with self._state:
@@ -207,6 +208,8 @@ class _Lane:
             self.lost = self._reason(error) if error is not None else None
             closed = InfraError(f"{self.device} was closed before this was done", code="closed")
             rest = self.lost or self._reason(closed)
+            while self._unfinished:
+                self._give_up(self._unfinished.popleft(), rest)
             for future in self._futures:
                 self._settle(future, error=rest)
         self._say("lost" if self.lost else "done", f"lost: {self.lost}" if self.lost else f"done ({self._done})")

@@ -6,35 +6,25 @@ farm or the board is never printed as the model's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from harness.gate.answers import explain_split
 from harness.gate.creep import explain_spent
-from harness.gate.decide import decide, margin
+from harness.gate.decide import decide, flip_point, margin
+from harness.gate.paired import find_in_pairs
 from harness.gate.reason import explain_comparison, explain_figure
+from harness.gate.schedule import is_paired
+from harness.gate.standing import Standing, lost_to, one_line, standing_of, worst_incident
 from harness.gate.tier import forbidden
 from harness.gate.where import say_where
-from harness.records.cell import Incident, Role
-from harness.records.outcome import Attribution, Outcome
+from harness.records.cell import Role
+from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate, Verdict
 from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison, Evidence, Missing, estimate, loss, worsening
 from harness.stats.attribution import loss_split
 from harness.stats.evidence import contradiction
-
-SEVERITY = (
-    Outcome.SECURITY,
-    Outcome.FAIL,
-    Outcome.DEVICE,
-    Outcome.INFRA,
-    Outcome.CANCELLED,
-    Outcome.NOT_RUN,
-    Outcome.INCONCLUSIVE,
-    Outcome.QUARANTINED,
-)
-"""Which incident speaks for a cell that has several, worst first."""
 
 PARTIAL = {
     "sensor": ("power.", "energy.", "thermal."),
@@ -50,15 +40,6 @@ _MODEL_FAILURES = {
     "illegal_instruction": "the artifact executed an instruction that this CPU refuses",
     "fallback": "the runtime did not use the provider that was asked for",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Why a gate has no verdict of its own: outcome, who is to blame, and the sentence."""
-
-    outcome: Outcome
-    attribution: Attribution
-    reason: str
 
 
 def judge_cell(planned: PlannedCell, evidence: Evidence | None, standing: Standing | None) -> tuple[Verdict, ...]:
@@ -90,8 +71,12 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
     forbid = forbidden(limit, evidence.device)
     if forbid:
         return _standing_verdict(
-            evidence.planned, limit, Standing(Outcome.INCONCLUSIVE, Attribution.PLAN, f"not decided: {forbid}")
+            evidence.planned,
+            limit,
+            Standing(Outcome.INCONCLUSIVE, Attribution.PLAN, f"not decided: {forbid}", Abstention.TIER),
         )
+    if evidence.cell.pairing is not None and is_paired(evidence.planned, evidence.device, limit):
+        return _check_in_pairs(evidence, limit)
     found = _compare(evidence, limit)
     if isinstance(found, Missing):
         return _standing_verdict(evidence.planned, limit, _explain_missing(evidence, limit, found))
@@ -105,6 +90,8 @@ def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
             return _standing_verdict(evidence.planned, limit, lost)
     verdict = _measured_verdict(evidence.planned, limit, found, outcome, distance)
     verdict = replace(verdict, where=say_where(evidence, limit.metric, limit.kind))
+    if outcome is Outcome.INCONCLUSIVE:
+        verdict = replace(verdict, abstained=Abstention.FEW if distance is None else Abstention.NOISE)
     return _with_cause(evidence, verdict)
 
 
@@ -121,33 +108,20 @@ def _with_cause(evidence: Evidence, verdict: Verdict) -> Verdict:
     return replace(verdict, reason=f"{verdict.reason}; {explain_split(split)}")
 
 
-def worst_incident(incidents: Sequence[Incident]) -> Incident | None:
-    """Return the incident that speaks for the others, or None; one that claims a pass counts as unclassified."""
-    honest = [_honest(item) for item in incidents]
-    return min(honest, key=lambda item: SEVERITY.index(item.outcome), default=None)
-
-
-def _honest(incident: Incident) -> Incident:
-    """Correct an incident whose outcome cannot be: an instrument that is missing is never the model's fault."""
-    if incident.code == "sensor" and incident.outcome is Outcome.FAIL:
-        return replace(incident, outcome=Outcome.DEVICE, attribution=Attribution.DEVICE)
-    if incident.outcome in SEVERITY:
-        return incident
-    message = f"unclassified: {incident.message}"
-    return replace(incident, outcome=Outcome.INFRA, attribution=Attribution.INFRA, code="unclassified", message=message)
-
-
-def lost_to(incidents: Sequence[Incident]) -> Standing | None:
-    """Say what took all evidence away: one cause, one sentence for every gate; a failure of the model is not one."""
-    worst = worst_incident(incidents)
-    if worst is None or worst.outcome is Outcome.FAIL:
-        return None
-    return Standing(worst.outcome, worst.attribution, _one_line(worst.message))
-
-
-def _one_line(message: str) -> str:
-    """Make a sentence of what a board or runtime said over several lines."""
-    return " ".join(message.split())
+def _check_in_pairs(evidence: Evidence, limit: Limit) -> Verdict:
+    """Judge a limit whose figure was measured until it was decided."""
+    finding = find_in_pairs(evidence, limit)
+    if isinstance(finding, Missing):
+        return _standing_verdict(evidence.planned, limit, _explain_missing(evidence, limit, finding))
+    if finding.is_cut_short or finding.outcome is Outcome.PASS:
+        lost = _lost_evidence(evidence, limit, only_partial=finding.outcome is Outcome.PASS)
+        if lost:
+            return _standing_verdict(evidence.planned, limit, lost)
+    compared = finding.found.estimate if isinstance(finding.found, Comparison) else finding.found
+    distance = margin(limit, compared, finding.outcome)
+    verdict = _measured_verdict(evidence.planned, limit, finding.found, finding.outcome, distance, finding.words)
+    verdict = replace(verdict, flips_at=finding.flips_at, abstained=finding.abstained, trail=finding.trail)
+    return _with_cause(evidence, verdict)
 
 
 def _compare(evidence: Evidence, limit: Limit) -> Estimate | Comparison | Missing:
@@ -165,12 +139,12 @@ def _run_standing(evidence: Evidence) -> Standing:
     worst = worst_incident([item for item in ours if not (sessions and item.code in PARTIAL)])
     if worst and worst.outcome is Outcome.FAIL:
         what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
-        return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {_one_line(worst.message)}")
+        return Standing(Outcome.FAIL, Attribution.MODEL, f"{what}: {one_line(worst.message)}")
     if worst:
-        return Standing(worst.outcome, worst.attribution, _one_line(worst.message))
+        return standing_of(worst, one_line(worst.message))
     wrong = contradiction(evidence)
     if wrong:
-        return Standing(wrong.outcome, wrong.attribution, wrong.reason)
+        return Standing(wrong.outcome, wrong.attribution, wrong.reason, wrong.why)
     if not sessions:
         return Standing(Outcome.NOT_RUN, Attribution.INFRA, "no session of the candidate came back")
     return Standing(Outcome.PASS, Attribution.MODEL, f"loaded and ran in {len(sessions)} sessions")
@@ -182,7 +156,7 @@ def _explain_missing(evidence: Evidence, limit: Limit, missing: Missing) -> Stan
         lost = _lost_evidence(evidence, limit)
         if lost:
             return lost
-    return Standing(missing.outcome, missing.attribution, f"{limit.metric}: {missing.reason}")
+    return Standing(missing.outcome, missing.attribution, f"{limit.metric}: {missing.reason}", missing.why)
 
 
 def _lost_evidence(evidence: Evidence, limit: Limit, *, only_partial: bool = False) -> Standing | None:
@@ -195,7 +169,7 @@ def _lost_evidence(evidence: Evidence, limit: Limit, *, only_partial: bool = Fal
     if worst.outcome is Outcome.FAIL:
         what = _MODEL_FAILURES.get(worst.code, "the artifact crashed")
         return Standing(Outcome.NOT_RUN, Attribution.MODEL, f"not measured: {what}")
-    return Standing(worst.outcome, worst.attribution, f"not measured: {_one_line(worst.message)}")
+    return standing_of(worst, f"not measured: {one_line(worst.message)}")
 
 
 def _runs(planned: PlannedCell, standing: Standing) -> Verdict:
@@ -209,6 +183,7 @@ def _runs(planned: PlannedCell, standing: Standing) -> Verdict:
         standing.attribution,
         standing.reason,
         limit_text="loads and runs",
+        abstained=_abstained(standing),
     )
 
 
@@ -225,17 +200,28 @@ def _standing_verdict(planned: PlannedCell, limit: Limit, standing: Standing) ->
         limit.value,
         limit.text,
         str(limit.origin),
+        abstained=_abstained(standing),
     )
 
 
+def _abstained(standing: Standing) -> Abstention | None:
+    return standing.why if standing.outcome is Outcome.INCONCLUSIVE else None
+
+
 def _measured_verdict(
-    planned: PlannedCell, limit: Limit, found: Estimate | Comparison, outcome: Outcome, distance: float | None
+    planned: PlannedCell,
+    limit: Limit,
+    found: Estimate | Comparison,
+    outcome: Outcome,
+    distance: float | None,
+    words: str = "",
 ) -> Verdict:
+    """Make a verdict with its sentence; `words` say why it is open, or how a failure was confirmed."""
     if isinstance(found, Comparison):
-        reason = explain_comparison(limit, found, outcome)
+        reason = explain_comparison(limit, found, outcome, words)
         compared, candidate, baseline, source = found.estimate, found.candidate, found.baseline, found.source
     else:
-        reason = explain_figure(limit, found, outcome, distance)
+        reason = explain_figure(limit, found, outcome, distance, words)
         compared, candidate, baseline, source = found, found, None, ""
     return Verdict(
         planned.key,
@@ -254,4 +240,5 @@ def _measured_verdict(
         baseline,
         source,
         distance,
+        flips_at=flip_point(limit, compared, outcome),
     )

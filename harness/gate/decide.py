@@ -53,3 +53,14 @@ def margin(limit: Limit, estimate: Estimate, outcome: Outcome) -> float | None:
     if not math.isfinite(end):
         return None
     return sign * (limit.value - end) / (abs(limit.value) or 1.0)
+
+
+def flip_point(limit: Limit, estimate: Estimate, outcome: Outcome) -> float | None:
+    """Return the limit at which the outcome would be another one: a laxer one for a failure, else a stricter one.
+
+    For an open gate it is the limit from which on it would pass. None: no limit would change it.
+    """
+    low, high = ends(estimate)
+    worse, better = (low, high) if limit.kind is LimitKind.MIN else (high, low)
+    end = better if outcome in {Outcome.FAIL, Outcome.REGRESSION} else worse
+    return end if math.isfinite(end) else None

@@ -12,8 +12,10 @@ from typing import Protocol
 
 from harness.errors import RecordError
 from harness.gate.answers import describe_answers
-from harness.gate.cell import Standing, judge_cell, lost_to, worst_incident
+from harness.gate.cell import judge_cell
 from harness.gate.decision import decide_release
+from harness.gate.multiplicity import hold_family
+from harness.gate.standing import Standing, lost_to, worst_incident
 from harness.records.cell import CellRecord
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
@@ -64,8 +66,8 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         verdicts.extend(judge_cell(planned, evidence, standing))
         described = describe_answers(evidence) if evidence else None
         answers.extend([described] if described else [])
-    decision = decide_release(verdicts, run.plan)
-    return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision, tuple(answers))
+    held = hold_family(verdicts)
+    return Judgement(run.run_id, run.plan.sha256, held, decide_release(held, run.plan), tuple(answers))
 
 
 def _join(run: RunRecord) -> dict[str, CellRecord]:

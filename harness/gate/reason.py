@@ -15,19 +15,20 @@ from harness.stats.proportion import samples_to_resolve
 from harness.units import Dimension, format
 
 
-def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: float | None) -> str:
-    """Explain a verdict on an absolute limit."""
+def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: float | None, words: str = "") -> str:
+    """Explain a verdict on an absolute limit; `words` say why it is open, or how a failure was confirmed."""
     side = "above" if limit.kind is LimitKind.MAX else "below"
     figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension, apart=limit.value)}"
     if outcome is Outcome.PASS:
         return f"{figure} meets the limit {limit.text}{_spare(estimate, margin if limit.value else None)}"
     if outcome is Outcome.INCONCLUSIVE:
-        return f"{figure}: {_undecided(limit, estimate)}"
-    return f"{figure} is {side} the limit {limit.text}{_excess(estimate, margin if limit.value else None)}"
+        return f"{figure}: {words or _undecided(limit, estimate)}"
+    excess = _excess(estimate, margin if limit.value else None)
+    return f"{figure} is {side} the limit {limit.text}{excess}{_clause(words)}"
 
 
-def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:
-    """Explain a verdict on a worsening against the baseline, or on a loss against the reference."""
+def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome, words: str = "") -> str:
+    """Explain a verdict on a worsening against the baseline, or on a loss against the reference; see above."""
     if comparison.basis:
         return _explain_counts(limit, comparison, outcome)
     dimension = Dimension.RATIO if limit.kind is LimitKind.REGRESS else Dimension.POINTS
@@ -39,8 +40,12 @@ def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome) -
     if outcome is Outcome.PASS:
         return f"{change}; allowed is {limit.text}"
     if outcome is Outcome.INCONCLUSIVE:
-        return f"{change}: {_undecided(limit, found)}"
-    return f"{change}, more than the allowed {limit.text}"
+        return f"{change}: {words or _undecided(limit, found)}"
+    return f"{change}, more than the allowed {limit.text}{_clause(words)}"
+
+
+def _clause(words: str) -> str:
+    return f": {words}" if words else ""
 
 
 def _explain_counts(limit: Limit, comparison: Comparison, outcome: Outcome) -> str:

@@ -6,12 +6,21 @@ about the time or power of a physical board.
 
 from __future__ import annotations
 
+import math
+
 from harness.spec.metric import METRICS
-from harness.spec.model import Device, Limit, Tier
+from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.stats.outlook import RESOLVES, resolvable
+from harness.stats.pair import in_pairs, noise_of
+from harness.units import Dimension, format
 
 _ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.")
 _TIMED = ("latency.", "load.", "throughput")
 _SENSED = ("power.", "energy.", "thermal.")
+_NO_P99 = (
+    "the ratio of two p99 scatters by 7 % even over 1000 calls, so that pairs cannot decide it; "
+    "gate latency.p99 with `max` (its share of calls over the limit), or latency.p95 with `regress`"
+)
 
 
 def forbidden(limit: Limit, device: Device) -> str:
@@ -29,11 +38,33 @@ def forbidden(limit: Limit, device: Device) -> str:
         return f"{metric} is no metric"
     if metric.startswith(_ANYWHERE) or device.tier is Tier.REPLAYED:
         return ""
+    if metric == "latency.p99" and limit.kind is LimitKind.REGRESS and device.tier is Tier.HARDWARE:
+        return _NO_P99
     if metric.startswith(_SENSED):
         return _forbidden_power(limit, device)
     if device.tier is Tier.FUNCTIONAL:
         return _forbidden_functional(metric, device)
     return ""
+
+
+def unresolvable(limit: Limit, device: Device) -> str:
+    """Say why a margin cannot be decided by a reasonable number of pairs on a board whose noise is known.
+
+    Asked when a run is planned; what was measured all the same is judged as it is.
+
+    Returns:
+        A sentence with the margin that the board can resolve; empty when it can resolve this one.
+    """
+    known = noise_of(device, limit.metric)
+    if limit.kind is not LimitKind.REGRESS or known is None or not in_pairs(limit.metric, device):
+        return ""
+    if known.sd <= RESOLVES * math.log1p(limit.value):
+        return ""
+    noise, least = (format(share, Dimension.RATIO, digits=2) for share in (known.sd, resolvable(known.sd)))
+    return (
+        f"{device.name} cannot resolve a margin of {limit.text} in {limit.metric}: its noise is {noise} "
+        f"({known.source}); allow at least {least}"
+    )
 
 
 def _forbidden_functional(metric: str, device: Device) -> str:

@@ -61,7 +61,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         default=0,
-        help="timed sessions per arm on every board (default: what the board's profile or tier says)",
+        help="timed sessions per arm on every board, fixed (default: pairs until every gate is decided)",
+    )
+    group.addoption(
+        "--gate-budget",
+        dest="fleetgate_budget",
+        metavar="TIME",
+        default="",
+        help="device time per board, such as 20m: undecided cells get it first, what is left open is INCONCLUSIVE",
     )
 
 

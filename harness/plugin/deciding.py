@@ -23,7 +23,7 @@ from harness.errors import InfraError, SpecError
 from harness.gate.decision import EXIT_HOLD
 from harness.plugin.message import EVIDENCE, Collected, Evidence
 from harness.plugin.options import Options, command_line, is_distributing, usage_error
-from harness.plugin.terminal import Status, collection_lines, header_lines
+from harness.plugin.terminal import Status, collection_lines, forecast_lines, header_lines
 from harness.records.canonical import from_json
 from harness.records.cell import CellRecord, Incident
 from harness.records.outcome import Attribution, Outcome
@@ -36,7 +36,7 @@ from harness.store.run_folder import RunFolder
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.farm.engine import Progress
+    from harness.farm.job import Progress
     from harness.records.instruction_set import InstructionSets
 
 PYTEST_OWNS = frozenset({pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR})
@@ -143,14 +143,15 @@ class Deciding:
         """Show the matrix of `--co`, or its size."""
         if self._plan is None:
             return []
-        return collection_lines(self._plan, whole=bool(self.config.getoption("collectonly")))
+        whole = bool(self.config.getoption("collectonly"))
+        return [*collection_lines(self._plan, whole=whole), *forecast_lines(self._plan, self.options)]
 
     def announce(self) -> None:
         """Say the size of the plan where pytest's own hook for it is not called: on xdist's controller."""
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._plan is not None and self.config.get_verbosity() >= 0:
             reporter.ensure_newline()
-            for line in collection_lines(self._plan, whole=False):
+            for line in (*collection_lines(self._plan, whole=False), *forecast_lines(self._plan, self.options)):
                 reporter.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)

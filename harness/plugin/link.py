@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.farm.engine import Progress
+from harness.farm.job import Progress
 from harness.plugin.message import Collected, Evidence, WorkerTask
 from harness.records.canonical import from_json, to_json
 from harness.spec.model import Farm

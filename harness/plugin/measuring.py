@@ -133,7 +133,13 @@ class Measuring:
         planned = {cell.device for cell in self.campaign.plan.cells if not cell.skip_reason}
         mine = [name for name in self.peer.devices if name in planned]
         more = {board_of(item) for item in self._items if not isinstance(item, CellItem)}
-        self._run = CampaignRun(self.campaign, self._boards(), holder=holder_name(), keep=self.peer.keep)
+        self._run = CampaignRun(
+            self.campaign,
+            self._boards(),
+            holder=holder_name(),
+            keep=self.peer.keep,
+            budget_s=self.options.budget_s,
+        )
         self._run.start(mine, more=more, progress=self.peer.show)
 
     def _boards(self) -> Boards:

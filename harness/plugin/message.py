@@ -15,7 +15,7 @@ from harness.spec.model import Farm
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.farm.engine import Progress
+    from harness.farm.job import Progress
 
 EVIDENCE = "fleetgate"
 """Name under which evidence travels in a report's user_properties; taken out before JUnit or a report log sees it."""

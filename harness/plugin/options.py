@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from harness import units
 from harness.errors import SpecError
 from harness.spec.model import Farm
+from harness.units import Dimension
 
 _FARM = pytest.StashKey[Farm]()
 
@@ -23,10 +27,16 @@ class Options:
     runs: Path
     report: Path
     baselines: Path
+    budget_s: float = math.inf
+    """Device time per board; infinite: as long as it takes."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> Options:
-        """Read them from pytest's configuration."""
+        """Read them from pytest's configuration.
+
+        Raises:
+            pytest.UsageError: the budget is no time.
+        """
         folder = config.invocation_params.dir
         runs = folder / cast(Path, config.getoption("fleetgate_runs"))
         report = cast("Path | None", config.getoption("fleetgate_report"))
@@ -35,6 +45,7 @@ class Options:
             runs=runs,
             report=folder / report if report else runs.parent / "latest.html",
             baselines=folder / cast(Path, config.getoption("fleetgate_baselines")),
+            budget_s=_budget_s(cast(str, config.getoption("fleetgate_budget"))),
         )
 
     def check(self) -> None:
@@ -52,6 +63,19 @@ class Options:
             wrong.append(f"--gate-report={self.report}: is a folder: name the HTML file")
         if wrong:
             raise pytest.UsageError(*wrong)
+
+
+def _budget_s(text: str) -> float:
+    """Read a device time; `20m` is twenty minutes, as for `sleep` and `timeout`."""
+    if not text:
+        return math.inf
+    try:
+        seconds = units.parse(re.sub(r"(?<=[0-9.\s])m$", "min", text.strip()), Dimension.TIME)
+    except units.QuantityError as error:
+        raise pytest.UsageError(f"--gate-budget: {error}") from None
+    if seconds == 0:
+        raise pytest.UsageError("--gate-budget=0 would measure nothing: leave it out, or give a time such as 20m")
+    return seconds
 
 
 def _no_folder(path: Path) -> str:

@@ -12,9 +12,13 @@ import pytest
 
 from harness.records.plan import Plan, PlannedCell
 from harness.spec.model import Farm
+from harness.stats.outlook import ASSUMED_NOISE
+from harness.units import Dimension
 
 if TYPE_CHECKING:
-    from harness.farm.engine import Progress
+    from harness.farm.job import Progress
+    from harness.gate.forecast import Forecast
+    from harness.plugin.options import Options
 
 QUIET_S = {"opening": 5.0, "measuring": 30.0}
 """Without a terminal, a board that only moves on within a phase says so this often; a new phase is said at once."""
@@ -45,6 +49,31 @@ def collection_lines(plan: Plan, *, whole: bool) -> list[str]:
     ]
     lines += [f"fleetgate: note: {note}" for note in _unused_limits(plan)]
     return lines + _matrix(plan) if whole else lines
+
+
+def forecast_lines(plan: Plan, options: Options) -> list[str]:
+    """Say what the timed gates of each board will take and can see."""
+    from harness.gate.forecast import forecast
+    from harness.store.cost import pair_costs
+
+    return [_forecast_line(board, options.budget_s) for board in forecast(plan, pair_costs(options.runs))]
+
+
+def _forecast_line(board: Forecast, budget_s: float) -> str:
+    from harness.report.wording import count, figure
+
+    words = [f"{count(board.cells, 'cell')} in about {board.pairs:.0f} pairs"]
+    if board.seconds is None:
+        words.append("device time unknown before a first run")
+    else:
+        words.append(f"{figure(board.seconds, Dimension.TIME)} of device time")
+        words += [f"more than --gate-budget {figure(budget_s, Dimension.TIME)}"] if board.seconds > budget_s else []
+    if board.margin or board.detectable:
+        noise = f"unknown noise, assuming {ASSUMED_NOISE:.0%}" if board.assumed else "from its known noise"
+        seen = figure(board.detectable, Dimension.RATIO, signed=True)
+        words.append(f"finds {seen} beside a margin of {figure(board.margin, Dimension.RATIO)} ({noise})")
+        words.append(f"{board.undecided:.1%} chance that an unchanged candidate stays INCONCLUSIVE")
+    return f"fleetgate: {board.device}: {'; '.join(words)}"
 
 
 def _unused_limits(plan: Plan) -> list[str]:

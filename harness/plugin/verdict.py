@@ -16,6 +16,7 @@ from harness.records.outcome import Outcome
 from harness.records.plan import Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Estimate, Verdict
+from harness.report.trail import choice_of, flips_of, trail_of
 from harness.report.wording import neutral
 from harness.spec.metric import METRICS, limit_dimension
 from harness.spec.model import LimitKind
@@ -89,7 +90,9 @@ def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict) -> s
     if verdict.origin:
         lines.append(f"  limit:     {verdict.kind} {verdict.limit_text} ({verdict.origin})")
     if verdict.margin is not None:
-        lines.append(f"  margin:    {verdict.margin * 100:+.2f} %")
+        lines.append(", ".join(filter(None, (f"  margin:    {verdict.margin * 100:+.2f} %", flips_of(verdict)))))
+    if verdict.trail is not None:
+        lines += [f"  decided:   {trail_of(verdict)}", f"  test:      {choice_of(verdict)}"]
     lines.append(f"  reproduce: {reproduce(item.config, item.nodeid)}")
     return neutral("\n".join(lines), lines=True, longest=LONGEST)
 

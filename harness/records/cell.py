@@ -28,6 +28,13 @@ class SessionKind(StrEnum):
     """Counts of single operators: explains a change of work and decides nothing."""
 
 
+class Stage(StrEnum):
+    """Why a pair was measured; a failure is shown on `first` pairs and must show again on fresh `confirm` pairs."""
+
+    FIRST = "first"
+    CONFIRM = "confirm"
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayRef:
     """A raw array in the cell's sample file (`samples/<cell>.npz`): its key, shape and dtype."""
@@ -73,6 +80,12 @@ class SessionRecord:
     """Validity flags: throttled, frequency-changed, clock-step, swapped, … A flagged timed session cannot decide."""
     settings: dict[str, str] = field(default_factory=dict)
     """Options of the runtime and environment that shape the figures (allocator, thread pools, graph optimisation)."""
+    stage: Stage | None = None
+    """Set where sessions were measured pair by pair; None: their number was fixed beforehand."""
+    pair: int = -1
+    """Number of the pair within its stage, from 0: the sessions of one pair ran back to back."""
+    device_s: float = 0.0
+    """What the session cost the board: from the request to the reply, by the controller's clock, without waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,19 @@ class Incident:
     message: str
     role: Role = Role.CANDIDATE
     """Whose session it happened to; a baseline that fails takes the comparison away, never the candidate's evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How the timed sessions of a cell were measured: pair by pair, until every gate was decided."""
+
+    seed: str
+    """Of the coin that gave the order within each pair of the first stage."""
+    confirm_seed: str
+    family: int
+    """Gates of the run that are decided in pairs; the more, the stricter each failure is confirmed."""
+    out_of_budget: bool = False
+    """The device time of the board ran out before every gate was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +134,5 @@ class CellRecord:
     `recorded/profile` of a committed baseline, `graph/candidate` and `graph/baseline` of the files."""
     notes: tuple[str, ...] = ()
     """What a reader should know and no gate depends on: why there is no profile, or no graph."""
+    pairing: Pairing | None = None
+    """None: every kind of session has a number that was fixed beforehand."""

@@ -41,3 +41,27 @@ class Release(StrEnum):
     NO_GO = "NO-GO"
     HOLD = "HOLD"
     SECURITY = "SECURITY"
+
+
+class Abstention(StrEnum):
+    """Why a gate is INCONCLUSIVE; every INCONCLUSIVE verdict has exactly one of these."""
+
+    CAP = "not shown within the most pairs"
+    NOT_REPRODUCED = "not reproduced"
+    BUDGET = "budget"
+    FAMILY = "one of many"
+    NOISE = "within noise"
+    FEW = "too few samples"
+    ARMS = "arms not comparable"
+    THROTTLED = "throttled or undervolted"
+    TEMPERATURE = "start temperatures differ"
+    LOAD = "background load"
+    CLOCK = "clock"
+    SENSOR = "sensor invalid"
+    ANSWERS = "timed answers differ"
+    BASELINE = "no baseline"
+    REFERENCE = "no reference"
+    INPUT = "input or plan"
+    FLAKY = "failed once of two times"
+    TIER = "not decided on this board"
+    EVIDENCE = "evidence not usable"

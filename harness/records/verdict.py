@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.records.outcome import Attribution, Outcome, Release
+from harness.records.cell import Stage
+from harness.records.outcome import Abstention, Attribution, Outcome, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,57 @@ class Estimate:
     """`modelled`, `virtual` or empty: shown wherever the figure is shown."""
     components: dict[str, float] = field(default_factory=dict)
     """Figures that belong to this one and are kept beside it: `dynamic_j`, `idle_w`, `total_w`, `discordant` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the first `n` observations left undecided, in the unit of the limit; None: unbounded."""
+
+    n: int
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One stage of a gate that is decided observation by observation (a pair, or a session of the candidate)."""
+
+    stage: Stage
+    alpha: float
+    """Probability of a wrong failure over all looks."""
+    answer: str
+    """within, beyond or open."""
+    used: int
+    """Observations until the answer; later ones were measured for other gates of the cell."""
+    values: tuple[float, ...]
+    """All sound observations in the unit of the limit: worsening of each pair, or figure of each session."""
+    looks: tuple[Look, ...]
+    p_value: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class VoidPair:
+    """A pair that was measured and does not decide, and why."""
+
+    stage: Stage
+    pair: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """How a gate was decided in pairs: the test, chosen beforehand, its looks, and what was left out."""
+
+    test: str
+    """gs_t, flip or e-process."""
+    why_test: str
+    """What the choice rests on."""
+    floor: float
+    """Least standard deviation of the log-ratios that is believed."""
+    legs: tuple[Leg, ...]
+    void: tuple[VoidPair, ...] = ()
+    p_value: float = 1.0
+    """Of "no worse than the limit", both legs together; 1 where no failure is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +107,12 @@ class Verdict:
     """Relative distance of the deciding end of the interval to the limit; negative: over it."""
     where: str = ""
     """Which operators a change of work comes from, in a line; empty: not known, or nothing changed."""
+    flips_at: float | None = None
+    """The limit at which this verdict would be another one; None: unbounded or not measured."""
+    abstained: Abstention | None = None
+    """Set exactly when the outcome is INCONCLUSIVE."""
+    trail: Trail | None = None
+    """Set where the gate was decided in pairs."""
 
 
 @dataclass(frozen=True, slots=True)

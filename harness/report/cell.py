@@ -18,6 +18,7 @@ from harness.records.run import RunRecord
 from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
 from harness.report.answers import AnswersView, Judged, view_answers
+from harness.report.trail import choice_of, flips_of, trail_of
 from harness.report.wording import neutral
 from harness.spec.model import Tier
 from harness.units import Dimension
@@ -53,6 +54,12 @@ class GateView:
     """For relative gates: candidate against baseline, with where the baseline comes from."""
     where: str = ""
     """Which operators a change of work comes from."""
+    flips: str = ""
+    """The limit at which the verdict would be another one."""
+    trail: str = ""
+    """For gates that were decided in pairs: how."""
+    choice: str = ""
+    """… by which test, and what the choice rests on."""
 
     @property
     def is_count(self) -> bool:
@@ -195,6 +202,9 @@ def view_gate(verdict: Verdict) -> GateView:
         reason=neutral(verdict.reason),
         compared=_compared(verdict),
         where=neutral(verdict.where, longest=500),
+        flips=flips_of(verdict),
+        trail=trail_of(verdict),
+        choice=choice_of(verdict),
     )
 
 

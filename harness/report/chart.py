@@ -16,6 +16,7 @@ from markupsafe import Markup
 from harness.records.cell import Role, SessionKind, SessionRecord
 from harness.report import svg, wording
 from harness.report.cell import CellView
+from harness.report.svg import Drawing
 from harness.spec.model import Tier
 from harness.units import Dimension
 
@@ -32,15 +33,6 @@ SHARES = (*(index * 0.03 for index in range(31)), *(0.905 + index * 0.005 for in
 DOTS = 60
 WIDEST = 8.0
 """A limit is drawn to scale as long as the samples keep an eighth of the width; else an arrow points to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A drawing, what it shows, and how to read it."""
-
-    svg: Markup
-    title: str
-    caption: str
 
 
 @dataclass(frozen=True, slots=True)

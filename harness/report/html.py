@@ -18,6 +18,7 @@ from harness.records.outcome import Outcome
 from harness.report import chart, instruction_set, wording
 from harness.report.files import view_files
 from harness.report.limit_chart import gate_chart
+from harness.report.pair_chart import pair_charts
 from harness.report.view import view
 from harness.report.work import view_work
 
@@ -56,7 +57,7 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
     charts, works, files = {}, {}, {}
     for cell in drawn[:DRAWN]:
         arrays = samples.arrays(cell.planned.key)
-        charts[cell.anchor] = chart.cell_charts(cell, arrays)
+        charts[cell.anchor] = (*pair_charts(cell), *chart.cell_charts(cell, arrays))
         works[cell.anchor] = view_work(cell, devices[cell.planned.device], arrays)
         files[cell.anchor] = view_files(cell, devices[cell.planned.device], arrays)
     style = Markup(css)  # noqa: S704  our own file

@@ -18,6 +18,15 @@ STEPS: Final = ((10, 50**0.5), (5, 10**0.5), (2, 2**0.5))
 
 
 @dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing, what it shows, and how to read it."""
+
+    svg: Markup
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """A map of data in [low, high] to pixels in [start, end]; values outside are clamped to the edge."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from harness.records.outcome import Outcome, Release
 from harness.report import instruction_set, wording
 from harness.report.cell import CellView, GateView
+from harness.report.trail import strip_of
 from harness.report.view import ReportView, view
 
 if TYPE_CHECKING:
@@ -176,8 +177,13 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
         )
     ).rstrip()
     lines = [" " * INDENT + row]
+    strip = strip_of(gate.verdict)
+    if strip:
+        lines.append(" " * (INDENT + columns.outcome + 1) + paint(strip, _DIM))
+        lines += _wrapped(gate.trail, width, INDENT + columns.outcome + 1)
     if gate.outcome is not Outcome.PASS:
-        why = "; ".join(part for part in (gate.reason, gate.evidence, gate.origin) if part)
+        evidence = "" if strip else gate.evidence
+        why = "; ".join(part for part in (gate.reason, evidence, gate.origin) if part)
         lines += _wrapped(why, width, INDENT + columns.outcome + 1)
     if gate.where:
         lines += _wrapped(f"where: {gate.where}", width, INDENT + columns.outcome + 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import Problem
 from harness.spec.form import BoardForm, PowerForm, check_build
-from harness.spec.model import MeterSpec
+from harness.spec.model import MeterSpec, Noise
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal, suggest
 
@@ -19,6 +19,8 @@ class Written:
 
     form: BoardForm
     document: Document
+    where: Location = ()
+    """Where in the document; empty: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class BoardSettings:
     runtimes: dict[str, str]
     power: MeterSpec | None
     sessions: int
+    noise: tuple[Noise, ...]
 
 
 def check_board(form: BoardForm, document: Document, where: Location, problems: list[Problem]) -> None:
@@ -68,8 +71,8 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
     """Merge what is written about a board.
 
     Args:
-        chain: the words, nearest (strongest) first. Scalars and lists replace, `runtimes` merge by family, `power`
-            merges by key as long as the meter is the same.
+        chain: the words, nearest (strongest) first. Scalars and lists replace, `runtimes` merge by family, `noise` by
+            metric, `power` by key as long as the meter is the same.
 
     Returns:
         The settings, with the defaults where nothing is written.
@@ -77,10 +80,13 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
     said: dict[str, Any] = {name: field.default for name, field in BoardForm.model_fields.items()}
     runtimes: dict[str, str] = {}
     power: dict[str, Any] = {}
+    noise: dict[str, Noise] = {}
     for written in reversed(chain):
         values = written.form.model_dump(include=set(BoardForm.model_fields), exclude_unset=True)
         runtimes |= values.pop("runtimes", {})
         more = values.pop("power", {})
+        values.pop("noise", {})
+        noise |= {item.metric: item for item in _noise(written)}
         power = {**power, **more} if not more or more["meter"] == power.get("meter") else more
         said |= values
     return BoardSettings(
@@ -91,7 +97,14 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
         runtimes=runtimes,
         power=_meter(power) if power else None,
         sessions=said["sessions"],
+        noise=tuple(noise.values()),
     )
+
+
+def _noise(written: Written) -> Iterator[Noise]:
+    for metric, entry in written.form.noise.items():
+        origin = written.document.origin(written.document.find([*written.where, "noise", metric], key=True))
+        yield Noise(metric, entry.sd, entry.tails == "heavy", f"stated in {origin}")
 
 
 def _meter(power: dict[str, Any]) -> MeterSpec:

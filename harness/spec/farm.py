@@ -165,7 +165,7 @@ def _read_profiles(document: Document, shelf: ProfileShelf, problems: list[Probl
 def _resolve(form: DeviceForm, index: int, document: Document, profile: Profile, problems: list[Problem]) -> Device:
     where: Location = ("devices", index)
     check_board(form, document, where, problems)
-    settings = settle([Written(form, document), *profile.chain])
+    settings = settle([Written(form, document, where), *profile.chain])
     own_sshd = form.ssh is None and "host" in profile.lineage
     _check_emulated(profile, settings, document, index, problems)
     return _device(form, profile, settings, document, index, own_sshd=own_sshd)
@@ -228,6 +228,7 @@ def _device(
         runtimes=settings.runtimes,
         power=settings.power,
         sessions=settings.sessions,
+        noise=settings.noise,
         tags=tuple(form.tags),
         budgets=profile.budgets,
         overrides=read_scopes(document, [*where, "gates"], []),

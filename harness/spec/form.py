@@ -26,6 +26,7 @@ RUNTIMES: dict[str, tuple[str, ...]] = {
 _BUILDS = {"onnxruntime": ("onnxruntime",), "tflite": ("tflite-runtime", "ai-edge-litert")}
 METERS = ("hwmon", "modelled")
 TASKS = ("classification", "parity")
+TAILS = ("normal", "heavy")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|all|.*\.\..*|.*\.", re.IGNORECASE)
@@ -135,6 +136,9 @@ MetricName = Annotated[
     one_of("metric", METRICS),
     WithJsonSchema({"type": "string", "enum": list(METRICS)}),
 ]
+NOISY = ("control", *(name for name, metric in METRICS.items() if metric.needs in {"timing", "energy"}))
+"""What scatters from session to session: timed and metered figures, and the control work beside them."""
+NoisyName = Annotated[str, one_of("figure", NOISY), WithJsonSchema({"type": "string", "enum": list(NOISY)})]
 Family = Annotated[str, one_of("runtime", RUNTIMES), WithJsonSchema({"type": "string", "enum": list(RUNTIMES)})]
 Task = Annotated[str, one_of("task", TASKS), WithJsonSchema({"type": "string", "enum": list(TASKS)})]
 Name = Annotated[str, AfterValidator(check_name)]
@@ -145,6 +149,7 @@ Watts = Annotated[float, quantity(Dimension.POWER, high=10_000.0), quantity_sche
 Joules = Annotated[float, quantity(Dimension.ENERGY, high=1.0), quantity_schema(Dimension.ENERGY)]
 Rate = Annotated[float, quantity(Dimension.RATE, high=10_000.0), quantity_schema(Dimension.RATE)]
 Seconds = Annotated[float, quantity(Dimension.TIME, high=86_400.0), quantity_schema(Dimension.TIME)]
+Ratio = Annotated[float, quantity(Dimension.RATIO, high=1.0), quantity_schema(Dimension.RATIO)]
 Bytes = Annotated[float, quantity(Dimension.BYTES), quantity_schema(Dimension.BYTES)]
 Bound = Annotated[object, WithJsonSchema({"type": ["string", "number"]})]
 """Read from the document by `harness.spec.limits`, which knows the metric and so the unit."""
@@ -187,6 +192,23 @@ class PowerForm(Form):
     )
 
 
+def _plain_noise(value: object) -> object:
+    return {"sd": value} if isinstance(value, str) else value
+
+
+class NoiseForm(Form):
+    """How much a figure of a board scatters from pair to pair when nothing has changed."""
+
+    noun: ClassVar[str] = "noise"
+    sd: Ratio = Field(description="Standard deviation of a pair's log-ratio.", examples=["1.5 %"])
+    tails: Annotated[str, one_of("word", TAILS), WithJsonSchema({"type": "string", "enum": list(TAILS)})] = Field(
+        default="normal", description="`heavy`: outliers; the exact sign-flip test decides instead of the t test."
+    )
+
+
+NoiseEntry = Annotated[NoiseForm, BeforeValidator(_plain_noise, json_schema_input_type=str | NoiseForm)]
+
+
 class BoardForm(Form):
     """What a profile and a device may both say; the device's word is the stronger."""
 
@@ -203,5 +225,15 @@ class BoardForm(Form):
     )
     power: PowerForm | None = Field(default=None, description="The power source.")
     sessions: int = Field(
-        default=0, ge=1, le=1000, description="Processes per arm of a timed measurement.", examples=[6]
+        default=0,
+        ge=1,
+        le=1000,
+        description="Processes per arm of a timed measurement, fixed; without: pairs until every gate is decided.",
+        examples=[6],
+    )
+    noise: dict[NoisyName, NoiseEntry] = Field(
+        default={},
+        description="What is known of the board's noise per metric, or of its `control` work; a margin that it cannot "
+        "resolve is refused.",
+        examples=[{"latency.p50": "1.2 %", "latency.p95": {"sd": "3 %", "tails": "heavy"}}],
     )

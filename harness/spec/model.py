@@ -113,6 +113,19 @@ class MeterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """How much a figure of a board scatters when nothing has changed: standard deviation of a pair's log-ratio."""
+
+    metric: str
+    """A metric, or `control`: the fixed piece of work that runs beside every timed session."""
+    sd: float
+    is_heavy: bool = False
+    """Outliers beyond a normal distribution: the exact sign-flip test decides instead of the t test."""
+    source: str = ""
+    """Where it is known from: file:line, or the A/A runs that measured it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One board of the farm, its profile already merged in.
 
@@ -138,7 +151,9 @@ class Device:
     """Runtime family -> requirement (`onnxruntime==1.32.0`) or `system`."""
     power: MeterSpec | None = None
     sessions: int = 0
-    """Sessions per arm of a timed measurement; 0: the tier's default."""
+    """Sessions per arm of a timed measurement, fixed beforehand; 0: as many as it takes, or the tier's number."""
+    noise: tuple[Noise, ...] = ()
+    """What is known of the board's noise, at most one entry per metric."""
     tags: tuple[str, ...] = ()
     budgets: tuple[Limit, ...] = ()
     """Limits of the profile (weakest)."""

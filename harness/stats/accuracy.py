@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records.cell import Role, SessionKind
-from harness.records.outcome import Attribution, Outcome
+from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.stats.evidence import AnyArray, Evidence, Missing, implausible
 from harness.stats.interval import PairedTable, paired_loss_interval, wilson_interval
@@ -49,9 +49,11 @@ def reference_output(evidence: Evidence, index: int) -> AnyArray | Missing:
     """Return one output of the reference that the controller computed, or why there is none."""
     found = evidence.reference(f"output_{index}")
     if found is None or found.ndim == 0 or found.size == 0:
-        return Missing(f"no output_{index} of the reference: the suite names none, or it did not run")
+        reason = f"no output_{index} of the reference: the suite names none, or it did not run"
+        return Missing(reason, why=Abstention.REFERENCE)
     if not np.isfinite(found).all():
-        return Missing(f"output_{index} of the reference is not finite", Outcome.INCONCLUSIVE, Attribution.PLAN)
+        reason = f"output_{index} of the reference is not finite"
+        return Missing(reason, attribution=Attribution.PLAN, why=Abstention.REFERENCE)
     return found
 
 
@@ -164,12 +166,16 @@ def _hits(evidence: Evidence, scores: AnyArray | Missing, metric: str) -> BoolAr
     if isinstance(scores, Missing):
         return scores
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
-        return Missing("the evaluation data has no integer labels `y` of shape (n,)", attribution=Attribution.PLAN)
+        return Missing(
+            "the evaluation data has no integer labels `y` of shape (n,)",
+            attribution=Attribution.PLAN,
+            why=Abstention.INPUT,
+        )
     if scores.shape[0] != labels.size:
         return implausible(f"{scores.shape[0]} answers for {labels.size} labelled samples")
     classes, depth = scores[0].size, DEPTHS[metric]
     if classes <= depth or labels.min() < 0 or labels.max() >= classes:
         output = f"output_{evidence.planned.workload.output}"
         reason = f"{output} has {classes} scores per sample: no top-{depth} for labels up to {labels.max()}"
-        return Missing(reason, attribution=Attribution.PLAN)
+        return Missing(reason, attribution=Attribution.PLAN, why=Abstention.INPUT)
     return top_hits(scores, labels, depth)

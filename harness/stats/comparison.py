@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.records.cell import Role, SessionRecord
-from harness.records.outcome import Outcome
+from harness.records.outcome import Abstention, Outcome
 from harness.records.plan import RecordedFigure
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS
@@ -62,7 +62,7 @@ def worsening(evidence: Evidence, metric: str) -> Comparison | Missing:
     if isinstance(baseline, Missing):
         if baseline.outcome is Outcome.INFRA:
             return replace(baseline, reason=f"baseline: {baseline.reason}")
-        return Missing(f"no baseline: {_baseline_failure(evidence) or baseline.reason}")
+        return Missing(f"no baseline: {baseline_failure(evidence) or baseline.reason}", why=Abstention.BASELINE)
     if is_counted(evidence, metric):
         pairs = valid_pairs(evidence, session_kind(evidence, metric))
         counted = _counted(metric, candidate, baseline, source=MEASURED, is_same_state=True)
@@ -146,9 +146,13 @@ def _exact_ratio(metric: str, candidate: Estimate, reference: float) -> Estimate
 def _against_recorded(evidence: Evidence, metric: str, candidate: Estimate) -> Comparison | Missing:
     recorded = next((item for item in evidence.planned.recorded if item.metric == metric), None)
     if METRICS[metric].moves_with_day:
-        return Missing("no baseline: the suite names no baseline file, and this figure moves with the day")
+        return Missing(
+            "no baseline: the suite names no baseline file, and this figure moves with the day", why=Abstention.BASELINE
+        )
     if recorded is None:
-        return Missing("no baseline: the suite names no baseline file and no committed figure applies")
+        return Missing(
+            "no baseline: the suite names no baseline file and no committed figure applies", why=Abstention.BASELINE
+        )
     baseline = Estimate(recorded.value, recorded.low, recorded.high, 1, "committed figure")
     if is_counted(evidence, metric) and recorded.value > 0:
         is_same = bool(recorded.snapshot) and recorded.snapshot == evidence.snapshot
@@ -192,6 +196,7 @@ def _worse(metric: str, candidate: float, baseline: float) -> float:
     return candidate / baseline - 1.0 if METRICS[metric].lower_is_better else baseline / candidate - 1.0
 
 
-def _baseline_failure(evidence: Evidence) -> str:
+def baseline_failure(evidence: Evidence) -> str:
+    """Say why the baseline could not be measured; empty when nothing is known against it."""
     found = (item.message for item in evidence.cell.incidents if item.role is Role.BASELINE)
     return next(found, "")

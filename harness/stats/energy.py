@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records.cell import SessionRecord
-from harness.records.outcome import Attribution, Outcome
+from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray
 
@@ -61,10 +61,13 @@ def energy_figures(evidence: Evidence, session: SessionRecord) -> dict[str, floa
         return window
     spoiled = _check_window(trace, window)
     if spoiled:
-        return Missing(f"power trace: {spoiled}")
+        return Missing(f"power trace: {spoiled}", why=Abstention.SENSOR)
     inferences = session.scalars.get("inference_count", 0.0)
     if inferences < FEWEST_INFERENCES:
-        return Missing(f"power trace: {inferences:g} inferences in the window, at least {FEWEST_INFERENCES} needed")
+        return Missing(
+            f"power trace: {inferences:g} inferences in the window, at least {FEWEST_INFERENCES} needed",
+            why=Abstention.SENSOR,
+        )
     loaded = trace.between(*window)
     figures = {"total_j": loaded.energy_j() / inferences, "total_w": loaded.mean_w()}
     return _with_idle(figures, session, trace, window, inferences)
@@ -84,7 +87,10 @@ def _with_idle(
     step = np.diff(np.unique(trace.power_w))
     tolerance = max(LARGEST_IDLE_DRIFT * abs(idle_w), 3.0 * float(step.min()) if step.size else 0.0)
     if max(idles) - min(idles) > tolerance:
-        return Missing(f"power trace: idle power drifted from {idles[0]:.3g} W to {idles[-1]:.3g} W around the window")
+        return Missing(
+            f"power trace: idle power drifted from {idles[0]:.3g} W to {idles[-1]:.3g} W around the window",
+            why=Abstention.SENSOR,
+        )
     dynamic_j = figures["total_j"] - idle_w * (window[1] - window[0]) / inferences
     return {**figures, "idle_w": idle_w, "dynamic_j": dynamic_j}
 
@@ -101,7 +107,7 @@ def _trace(evidence: Evidence, session: SessionRecord) -> PowerTrace | Missing:
     if times.size != watts.size or times.size < 2 or (np.diff(times) <= 0).any():
         return implausible(f"power times of session {session.order} do not increase with its samples")
     if (watts < 0).any():
-        return Missing("power trace: negative power (wrong rail or sign)")
+        return Missing("power trace: negative power (wrong rail or sign)", why=Abstention.SENSOR)
     return PowerTrace(times, watts)
 
 
@@ -110,7 +116,7 @@ def _window(session: SessionRecord, start: str, end: str, trace: PowerTrace) -> 
         return Missing(f"session {session.order} has no {start}")
     edges = (session.scalars[start], session.scalars[end])
     if not trace.t_s[0] <= edges[0] < edges[1] <= trace.t_s[-1]:
-        return Missing("power trace: the window is not covered by samples")
+        return Missing("power trace: the window is not covered by samples", why=Abstention.SENSOR)
     return edges
 
 

@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from harness.records.cell import Role, SessionKind
-from harness.records.outcome import Attribution, Outcome
+from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.spec.model import Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
@@ -151,7 +151,7 @@ def _untrusted_time(evidence: Evidence, metric: str, role: Role) -> Missing | No
     if session_kind(evidence, metric) is not SessionKind.TIMING:
         return None
     problem = timed_output_problem(evidence, role)
-    return Missing(problem) if problem else None
+    return Missing(problem, why=Abstention.ANSWERS) if problem else None
 
 
 def _energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records.cell import CellRecord, Role, SessionKind, SessionRecord
-from harness.records.outcome import Attribution, Outcome
+from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.spec.model import Device
 from harness.stats.quantile import FloatArray
@@ -37,6 +37,16 @@ FLAG_WORDS = {
 }
 
 
+FLAG_ABSTENTIONS = {
+    "throttled": Abstention.THROTTLED,
+    "frequency-changed": Abstention.THROTTLED,
+    "governor-changed": Abstention.THROTTLED,
+    "foreign-load": Abstention.LOAD,
+    "swapped": Abstention.LOAD,
+    "clock-step": Abstention.CLOCK,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """Why there is no figure, as an outcome that can never be green."""
@@ -44,6 +54,8 @@ class Missing:
     reason: str
     outcome: Outcome = Outcome.INCONCLUSIVE
     attribution: Attribution = Attribution.UNKNOWN
+    why: Abstention = Abstention.EVIDENCE
+    """Which kind of INCONCLUSIVE it is, if it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,8 @@ def _doubled(sessions: Sequence[SessionRecord]) -> str:
     """Find a session that stands twice: counted again, it would make evidence look stronger than it is."""
     orders = [session.order for session in sessions]
     keys = [ref.key for session in sessions for ref in session.arrays.values()]
-    is_whole = len(set(orders)) == len(orders) and len(set(keys)) == len(keys)
+    places = [(item.kind, item.stage, item.pair, item.role) for item in sessions if item.stage is not None]
+    is_whole = all(len(set(names)) == len(names) for names in (orders, keys, places))
     return "" if is_whole else "a session stands twice in the record"
 
 
@@ -152,7 +165,9 @@ def valid_sessions(evidence: Evidence, role: Role, kind: SessionKind) -> tuple[S
         return Missing(f"no {kind.value} session of the {role.value} came back")
     valid = tuple(session for session in sessions if not spoiling_flags(session))
     if not valid:
-        return Missing(f"all {len(sessions)} {kind.value} sessions are flagged: {_words(sessions)}")
+        flags = _flags(sessions)
+        reason = f"all {len(sessions)} {kind.value} sessions are flagged: {flag_words(flags)}"
+        return Missing(reason, why=abstention_of(flags))
     return valid
 
 
@@ -160,18 +175,28 @@ def valid_pairs(evidence: Evidence, kind: SessionKind) -> tuple[tuple[SessionRec
     """Pair candidate and baseline sessions by position and keep the pairs of which both may decide."""
     candidates, baselines = evidence.sessions(Role.CANDIDATE, kind), evidence.sessions(Role.BASELINE, kind)
     if not baselines:
-        return Missing(f"no baseline: no {kind.value} session of a baseline in this run")
+        reason = f"no baseline: no {kind.value} session of a baseline in this run"
+        return Missing(reason, why=Abstention.BASELINE)
     if len(candidates) != len(baselines):
         return Missing(f"{len(candidates)} candidate and {len(baselines)} baseline {kind.value} sessions: pairs broken")
     pairs = tuple(zip(candidates, baselines, strict=True))
-    unlike = next((pair for pair in pairs if _setting(pair[0]) != _setting(pair[1])), None)
+    unlike = unlike_arms(pairs)
     if unlike:
-        return Missing(f"candidate and baseline ran differently: {_difference(*unlike)}")
+        return unlike
     valid = tuple(pair for pair in pairs if not any(spoiling_flags(session) for session in pair))
     if not valid:
-        flagged = _words([session for pair in pairs for session in pair])
-        return Missing(f"all {len(pairs)} pairs of {kind.value} sessions are flagged: {flagged}")
+        flags = _flags([session for pair in pairs for session in pair])
+        reason = f"all {len(pairs)} pairs of {kind.value} sessions are flagged: {flag_words(flags)}"
+        return Missing(reason, why=abstention_of(flags))
     return valid
+
+
+def unlike_arms(pairs: Sequence[tuple[SessionRecord, SessionRecord]]) -> Missing | None:
+    """Say how candidate and baseline of a pair ran differently: then not the model alone differs between them."""
+    unlike = next((pair for pair in pairs if _setting(pair[0]) != _setting(pair[1])), None)
+    if unlike is None:
+        return None
+    return Missing(f"candidate and baseline ran differently: {_difference(*unlike)}", why=Abstention.ARMS)
 
 
 def finite(values: AnyArray | None, name: str) -> FloatArray | Missing:
@@ -186,9 +211,18 @@ def finite(values: AnyArray | None, name: str) -> FloatArray | Missing:
     return numbers
 
 
-def _words(sessions: Sequence[SessionRecord]) -> str:
-    flags = sorted({flag for session in sessions for flag in spoiling_flags(session)})
+def flag_words(flags: Sequence[str]) -> str:
+    """Say flags with what they mean."""
     return ", ".join(f"{flag} ({FLAG_WORDS[flag]})" if flag in FLAG_WORDS else flag for flag in flags)
+
+
+def abstention_of(flags: Sequence[str]) -> Abstention:
+    """Name the kind of INCONCLUSIVE that spoiling flags make of a gate."""
+    return next((FLAG_ABSTENTIONS[flag] for flag in flags if flag in FLAG_ABSTENTIONS), Abstention.EVIDENCE)
+
+
+def _flags(sessions: Sequence[SessionRecord]) -> list[str]:
+    return sorted({flag for session in sessions for flag in spoiling_flags(session)})
 
 
 def _setting(session: SessionRecord) -> dict[str, object]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.records.cell import SessionKind, SessionRecord
-from harness.records.outcome import Attribution, Outcome
-from harness.spec.model import Tier
+from harness.records.outcome import Abstention, Attribution, Outcome
+from harness.spec.model import Device, Tier
 from harness.stats.energy import energy_figures
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
@@ -44,13 +44,21 @@ TIMES = frozenset({*QUANTILES, "latency.mean", "latency.first", "load.time", "th
 
 def is_modelled(evidence: Evidence, metric: str) -> bool:
     """Tell whether this metric is computed from the profile's declared model instead of a sensor."""
-    power = evidence.device.power
-    return metric == "energy.per_inference" and power is not None and power.kind == "modelled"
+    return _models(evidence.device, metric)
 
 
 def session_kind(evidence: Evidence, metric: str) -> SessionKind:
     """Return the kind of session that `metric` needs on this device."""
-    return SessionKind.TIMING if is_modelled(evidence, metric) else KINDS[metric]
+    return kind_on(evidence.device, metric)
+
+
+def kind_on(device: Device, metric: str) -> SessionKind:
+    """Return the kind of session that a metric of `KINDS` needs on a device."""
+    return SessionKind.TIMING if _models(device, metric) else KINDS[metric]
+
+
+def _models(device: Device, metric: str) -> bool:
+    return metric == "energy.per_inference" and device.power is not None and device.power.kind == "modelled"
 
 
 def session_figure(evidence: Evidence, session: SessionRecord, metric: str) -> float | Missing:
@@ -93,7 +101,8 @@ def _quantile(evidence: Evidence, session: SessionRecord, metric: str) -> float 
     if isinstance(found, Missing):
         return found
     if found.size < fewest_samples(q):
-        return Missing(f"{metric} of {found.size} samples is only their extreme: repeat at least {fewest_samples(q)}")
+        reason = f"{metric} of {found.size} samples is only their extreme: repeat at least {fewest_samples(q)}"
+        return Missing(reason, why=Abstention.FEW)
     return order_quantile(found, q)
 
 

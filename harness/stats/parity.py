@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.records.cell import Role
-from harness.records.outcome import Attribution
+from harness.records.outcome import Abstention, Attribution
 from harness.records.verdict import Estimate
 from harness.stats.accuracy import model_output, rate_estimate, reference_output
 from harness.stats.evidence import AnyArray, Evidence, Missing
@@ -84,7 +84,7 @@ def parity_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate | M
         samples = pair[0].shape[0]
         figures.append(rule(*pair))
     if not figures:
-        return Missing("no output of the reference: the suite names none, or it did not run")
+        return Missing("no output of the reference: the suite names none, or it did not run", why=Abstention.REFERENCE)
     value = worst(figures)
     outputs = f", worst of {len(figures)} outputs" if len(figures) > 1 else ""
     return Estimate(value, value, value, samples, f"exact on these {samples} samples{outputs}")
@@ -120,7 +120,7 @@ def _pair(evidence: Evidence, role: Role, index: int) -> tuple[FloatArray, Float
         return reference
     if candidate.shape[0] != reference.shape[0] or candidate.size != reference.size:
         reason = f"output_{index} has shape {candidate.shape}, the reference's {reference.shape}: they do not compare"
-        return Missing(reason, attribution=Attribution.PLAN)
+        return Missing(reason, attribution=Attribution.PLAN, why=Abstention.INPUT)
     return _rows(candidate), _rows(reference)
 
 

@@ -90,6 +90,7 @@ class FakeSeen:
 
     reply: SessionReply
     arrays: dict[str, Array] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class FakeBoard:
         if not request.data:
             reply.settings["data"] = hashlib.sha256(f"{request.seed} {request.samples}".encode()).hexdigest()
             self._drawn[reply.settings["data"]] = labels
-        return FakeSeen(reply, arrays)
+        return FakeSeen(reply, arrays, self._script.session_s)
 
     def _labels(self, request: SessionRequest) -> npt.NDArray[np.int64]:
         """Read the labels of the data, or draw them as a real board draws inputs."""

@@ -17,7 +17,7 @@ from harness.records.canonical import plan_sha256, to_json
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
-from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Noise, Origin, Tier, Workload
 from harness.stats.evidence import AnyArray, Evidence
 from harness.testing.profile import make_profile
 
@@ -66,6 +66,8 @@ class Scene:
     """QEMU's name of an emulated board's CPU; empty: not described."""
     exists: bool = True
     """False: an emulated board with a CPU that no board has."""
+    known_noise: tuple[Noise, ...] = ()
+    """What the board's noise was known to be beforehand."""
     seed: int = 1
     snapshot: str = ""
     """Of an emulated board."""
@@ -129,7 +131,8 @@ def _device(scene: Scene) -> Device:
     cpu = scene.cpu or ("" if scene.exists else "max")
     emulation = Emulation(cpu, 2**30, icount=True, exists=scene.exists) if cpu else None
     return Device(
-        scene.device, profile, (profile, "arm64"), scene.tier, origin, emulation=emulation, power=scene.power
+        scene.device, profile, (profile, "arm64"), scene.tier, origin,
+        emulation=emulation, power=scene.power, noise=scene.known_noise,
     )  # fmt: skip
 
 
@@ -152,8 +155,7 @@ def _sessions(scene: Scene, arrays: dict[str, AnyArray]) -> tuple[SessionRecord,
     kinds += [SessionKind.ACCURACY] + ([SessionKind.ENERGY] * 3 if scene.power and scene.power.kind == "hwmon" else [])
     for kind in kinds:
         for role in roles:
-            scale = 1.0 if role is Role.CANDIDATE or scene.baseline is None else scene.baseline
-            found.append(_session(scene, len(found), (role, kind), _MEASURES[kind](scene, scale, rng), arrays))
+            found.append(add_session(scene, len(found), (role, kind), rng, arrays))
     if scene.reference_on_board is not None:
         answers = {"output_0": _scores(scene, scene.reference_on_board)}
         found.append(_session(scene, len(found), (Role.REFERENCE, SessionKind.ACCURACY), ({}, answers), arrays))
@@ -161,6 +163,15 @@ def _sessions(scene: Scene, arrays: dict[str, AnyArray]) -> tuple[SessionRecord,
         if costs:
             found.append(_session(scene, len(found), (role, SessionKind.PROFILE), _profile(costs), arrays))
     return tuple(found)
+
+
+def add_session(
+    scene: Scene, order: int, arm: tuple[Role, SessionKind], rng: np.random.Generator, arrays: dict[str, AnyArray]
+) -> SessionRecord:
+    """Draw one session of a scene; its arrays go into `arrays`."""
+    role, kind = arm
+    scale = 1.0 if role is Role.CANDIDATE or scene.baseline is None else scene.baseline
+    return _session(scene, order, arm, _MEASURES[kind](scene, scale, rng), arrays)
 
 
 def _session(

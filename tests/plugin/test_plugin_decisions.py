@@ -159,3 +159,35 @@ def test_a_go_leaves_pytests_own_exit_code(rehearsal: Rehearsal) -> None:
 
     assert finished.code == 2, finished.text
     assert finished.verdicts["decision"]["release"] == "GO"
+
+
+def test_a_budget_goes_to_every_cell_before_one_gets_more(rehearsal: Rehearsal) -> None:
+    """Time for some sessions only: both cells get pairs, neither enough, and the gates name the budget."""
+    rehearsal.script({"here": BoardScript(session_s=0.05)})
+
+    finished = rehearsal.run("--gate-budget=700 ms", devices="farm.yaml::here")
+
+    assert finished.code == 10, finished.text
+    open_gates = [item for item in finished.verdicts["verdicts"] if item["abstained"] == "budget"]
+    assert {item["metric"] for item in open_gates} == {"latency.p95"}
+    assert len(open_gates) == 2
+    pairs = [sum(session["stage"] is not None for session in cell["sessions"]) for cell in finished.record["cells"]]
+    assert all(0 < count < 7 for count in pairs), pairs
+    assert abs(pairs[0] - pairs[1]) <= 1
+    assert finished.is_reproduced()
+
+
+def test_a_slower_model_is_a_regression_after_fresh_pairs(rehearsal: Rehearsal) -> None:
+    """The terminal says how many pairs showed it and how many confirmed it; the record holds every pair."""
+    suite = SUITE.replace("latency.p95: {max: 4 ms}", "latency.p50: {regress: 5 %}")
+    (rehearsal.suite_folder / "digits.suite.yaml").write_text(suite)
+    rehearsal.model("int8.onnx", FakeModel(latency_s=1.2e-3))
+
+    finished = rehearsal.run("-k", "int8", devices="farm.yaml::here")
+
+    assert finished.code == 1, finished.text
+    verdict = next(item for item in finished.verdicts["verdicts"] if item["kind"] == "regress")
+    assert verdict["outcome"] == "REGRESSION"
+    assert [leg["stage"] for leg in verdict["trail"]["legs"]] == ["first", "confirm"]
+    assert "fresh ones confirm it" in " ".join(finished.text.split())
+    assert finished.is_reproduced()

@@ -163,3 +163,28 @@ def test_the_entry_module_imports_nothing_heavy() -> None:
     loaded = set(done.stdout.split())
     assert {name for name in loaded if name.startswith("harness")} == {"harness", "harness.plugin"}
     assert not loaded & {"numpy", "scipy", "pandas", "pydantic", "yaml", "fabric", "paramiko", "jinja2", "xdist"}
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"), [("20", "has no unit"), ("twenty", "is not a time"), ("0 s", "would measure nothing")]
+)
+def test_a_budget_that_is_no_time_is_said_at_once(rehearsal: Rehearsal, budget: str, words: str) -> None:
+    """Exit 4 before any board is touched."""
+    rehearsal.script(UNTOUCHABLE)
+
+    finished = rehearsal.run(f"--gate-budget={budget}")
+
+    assert finished.code == 4, finished.text
+    assert "--gate-budget" in finished.text
+    assert words in finished.text
+
+
+def test_the_forecast_of_a_board_stands_before_the_run(rehearsal: Rehearsal) -> None:
+    """Cells, pairs, and after a first run the device time beside the budget."""
+    rehearsal.script({"here": BoardScript(session_s=0.01)})
+
+    first = rehearsal.run(devices="farm.yaml::here")
+    second = rehearsal.run("--co", "--gate-budget=20m", devices="farm.yaml::here")
+
+    assert "here: 2 cells in about 14 pairs; device time unknown before a first run" in first.text
+    assert "here: 2 cells in about 14 pairs; 140 ms of device time" in second.text

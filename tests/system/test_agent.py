@@ -194,6 +194,32 @@ def test_timed_output_is_that_of_the_accuracy_pass(agent: LocalAgent) -> None:
     assert timing.header["cores"] == [max(os.sched_getaffinity(0))]
 
 
+def test_the_control_work_stands_beside_the_model_where_others_may_disturb(agent: LocalAgent) -> None:
+    """It takes about the same time before and after; on a board that counts instructions nothing runs beside them."""
+    scalars = digits(agent, "timing").header["scalars"]
+
+    assert 0.1 < scalars["control_after_s"] / scalars["control_before_s"] < 10
+    assert 1e-5 < scalars["control_before_s"] < 0.1
+    assert "control_before_s" not in digits(agent, "timing", deterministic=True).header["scalars"]
+
+
+def test_a_fresh_session_has_a_runtime_that_is_loaded_anew(agent: LocalAgent) -> None:
+    """Sessions are forked from one process; asked for, from another one."""
+    parents = [_zygote_pids(agent)]
+    for fresh in (False, True):
+        assert digits(agent, "timing", fresh=fresh).header["error"] is None
+        parents.append(_zygote_pids(agent))
+
+    assert parents[0] <= parents[1]
+    assert not parents[1] <= parents[2]
+
+
+def _zygote_pids(agent: LocalAgent) -> set[int]:
+    """Return the processes that the agent keeps."""
+    children = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text()
+    return {int(pid) for pid in children.split()}
+
+
 def test_accuracy_on_real_data(agent: LocalAgent) -> None:
     """All samples come back in order, one at a time or in batches."""
     labels = np.load(DIGITS / "digits_eval.npz")["y"]

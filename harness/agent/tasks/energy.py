@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.agent.meters.control import time_control_s
 from harness.agent.meters.power import PowerSampler, find_rails
 from harness.agent.meters.thermal import Thermometer
 from harness.agent.refusal import Refusal
@@ -25,7 +26,8 @@ def run(session: Session) -> None:
     """Sample power around and during a window of inferences.
 
     Arrays: power_t_s, power_w float64. Scalars: window_start_s, window_end_s, inference_count, idle_before_start_s,
-    idle_before_end_s, idle_after_start_s, idle_after_end_s, power_late_count, power_rate_hz.
+    idle_before_end_s, idle_after_start_s, idle_after_end_s, power_late_count, power_rate_hz, control_before_s,
+    control_after_s.
 
     Raises:
         Refusal: `sensor` when the meter is not there.
@@ -34,6 +36,7 @@ def run(session: Session) -> None:
     if request.meter is None:
         raise Refusal("sensor", "an energy session needs a meter")
     sampler = PowerSampler(find_rails(request.meter), request.meter.rate_hz, request.deadline_s)
+    session.scalars["control_before_s"] = time_control_s()
     model = session.load()
     call = bind_first(session, model)
     session.enter("run")
@@ -58,6 +61,7 @@ def run(session: Session) -> None:
     session.arrays["power_w"] = np.array(trace.watts, dtype=np.float64)
     session.scalars.update(
         marks,
+        control_after_s=time_control_s(),
         window_start_s=start,
         window_end_s=end,
         inference_count=float(count),

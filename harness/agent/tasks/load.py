@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.agent.meters.contention import ContentionWatch, flags_of
+from harness.agent.meters.control import time_control_s
 from harness.agent.meters.memory import read_swapped
 from harness.agent.meters.thermal import Thermometer
 from harness.agent.meters.time import ClockWatch, measure_resolution_s
@@ -35,9 +36,12 @@ def run(session: Session) -> None:
     Arrays: latency_s float64 (repeat,), instructions int64 (<= 50,) if counted, timed_output float32 (of the last timed
     call; of the first inference if the model keeps state: flag `note-stateful`).
     Scalars: load_s, first_s, load_instructions and first_instructions if counted, clock_resolution_s,
-    warmup_count, cpu_s, involuntary_switches, run_delay_s.
+    warmup_count, cpu_s, involuntary_switches, run_delay_s, and, where the board has company, control_before_s and
+    control_after_s.
     """
     request = session.request
+    if not request.deterministic:
+        session.scalars["control_before_s"] = time_control_s()
     counter = _open_counter(session)
     model = session.load(counter)
     call = bind_first(session, model)
@@ -65,6 +69,7 @@ def run(session: Session) -> None:
     session.flags += clock.flags()
     session.flags += ["swapped"] if read_swapped() else []
     if not request.deterministic:  # virtual time stands still for nobody else
+        session.scalars["control_after_s"] = time_control_s()
         session.flags += flags_of(contention, wall_s=float(times_s.sum()), calls=request.repeat)
     session.scalars.update(
         clock_resolution_s=measure_resolution_s(),

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.campaign.cell import CellEvidence, CellWork, measure
+from harness.campaign.budget import Budget
+from harness.campaign.cell import CellMeasurement
 from harness.campaign.plan import plan_cell
 from harness.campaign.reference import Computed, Controller
 from harness.campaign.session import wanted_by_limits
+from harness.campaign.work import CellEvidence, CellWork
 from harness.errors import InfraError, RunCancelled
-from harness.records.cell import Role, SessionKind
+from harness.records.cell import Role, SessionKind, Stage
 from harness.records.outcome import Attribution, Outcome
 from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier, Workload
 from harness.testing.device import BoardScript, FakeBoard, FakeModel, write_data, write_model
@@ -47,9 +49,19 @@ def work(tmp_path: Path) -> Callable[..., CellWork]:
 
 
 def _measure(work: CellWork, script: BoardScript = BoardScript()) -> CellEvidence:  # noqa: B008
-    cancel = threading.Event()
     reference = Computed("onnxruntime==1", lambda: {"output_0": np.zeros((50, 10))})
-    return measure(FakeBoard(work.device, script, cancel), work, Controller(reference), cancel)
+    return _finish(work, script, threading.Event(), Controller(reference))
+
+
+def _finish(
+    work: CellWork,
+    script: BoardScript,
+    cancel: threading.Event,
+    controller: Controller | None = None,
+    budget: Budget | None = None,
+) -> CellEvidence:
+    measurement = CellMeasurement(FakeBoard(work.device, script, cancel), work, cancel, budget or Budget())
+    return measurement.run(controller or Controller())
 
 
 def test_every_session_is_recorded_with_its_arrays_and_what_ran(work: Callable[..., CellWork]) -> None:
@@ -61,7 +73,7 @@ def test_every_session_is_recorded_with_its_arrays_and_what_ran(work: Callable[.
     record = evidence.record
     assert evidence.fatal is None
     assert record.incidents == ()
-    assert [session.order for session in record.sessions] == list(range(1 + 3 + 12))
+    assert [session.order for session in record.sessions] == list(range(1 + 3 + 6))
     hashes = {session.role: session.model_sha256 for session in record.sessions}
     assert cell.planned.baseline is not None
     assert hashes == {Role.CANDIDATE: cell.planned.model.sha256, Role.BASELINE: cell.planned.baseline.sha256}
@@ -102,7 +114,7 @@ def test_a_failure_that_does_not_repeat_is_flaky_and_never_laundered(work: Calla
     assert [(incident.outcome, incident.code) for incident in evidence.record.incidents] == [
         (Outcome.INCONCLUSIVE, "flaky")
     ]
-    assert len(evidence.record.sessions) == 16
+    assert len(evidence.record.sessions) == 10
 
 
 @pytest.mark.parametrize(("unfit", "outcome"), [(2, Outcome.FAIL), (1, Outcome.INCONCLUSIVE)])
@@ -120,13 +132,13 @@ def test_a_runtime_that_does_not_run_there_fails_the_cell_and_not_the_board(
 
 
 def test_a_broken_baseline_takes_the_comparison_only(work: Callable[..., CellWork]) -> None:
-    """The candidate is measured on; the incident belongs to the baseline."""
+    """The candidate is measured on, once where nothing is left to decide; the incident belongs to the baseline."""
     evidence = _measure(work(baseline=FakeModel(seed=1, error="load")))
 
     (incident,) = evidence.record.incidents
     assert (incident.role, incident.outcome) == (Role.BASELINE, Outcome.INCONCLUSIVE)
     assert {session.role for session in evidence.record.sessions} == {Role.CANDIDATE}
-    assert sum(session.kind is SessionKind.TIMING for session in evidence.record.sessions) == 6
+    assert sum(session.kind is SessionKind.TIMING for session in evidence.record.sessions) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,7 +159,7 @@ def test_a_cancelled_cell_says_so(work: Callable[..., CellWork]) -> None:
     cancel.set()
     cell = work()
 
-    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, Controller(), cancel)
+    evidence = _finish(cell, BoardScript(), cancel)
 
     assert isinstance(evidence.fatal, RunCancelled)
     assert evidence.record.incidents[0].outcome is Outcome.CANCELLED
@@ -161,12 +173,12 @@ def test_a_reference_that_cannot_be_computed_is_the_farms_fault(work: Callable[.
 
     cell, cancel = work(), threading.Event()
 
-    evidence = measure(FakeBoard(cell.device, BoardScript(), cancel), cell, Controller(Computed("", fail)), cancel)
+    evidence = _finish(cell, BoardScript(), cancel, Controller(Computed("", fail)))
 
     assert [(incident.outcome, incident.code) for incident in evidence.record.incidents] == [
         (Outcome.INFRA, "reference")
     ]
-    assert len(evidence.record.sessions) == 16
+    assert len(evidence.record.sessions) == 10
     assert evidence.fatal is None
 
 
@@ -183,9 +195,65 @@ def test_a_model_changed_after_the_plan_is_not_measured(work: Callable[..., Cell
 
 
 def test_the_deadline_of_a_cell_grows_with_its_sessions(work: Callable[..., CellWork]) -> None:
-    """Every session may take its own deadline, twice, one for the reference too, and there is time to install."""
+    """Every session and as many pairs as there may be take their own deadline, twice, and there is time to install."""
     cell = work()
     longer = replace(cell, planned=replace(cell.planned, workload=replace(cell.planned.workload, deadline_s=600.0)))
 
-    assert longer.deadline_s - cell.deadline_s == 17 * 300.0 * 2
-    assert cell.deadline_s > 16 * 300.0 * 2
+    assert longer.deadline_s - cell.deadline_s == (5 + 48) * 300.0 * 2
+    assert cell.deadline_s > (5 + 48) * 300.0 * 2
+
+
+def _stages(evidence: CellEvidence, role: Role = Role.CANDIDATE) -> list[Stage | None]:
+    sessions = evidence.record.sessions
+    return [item.stage for item in sessions if item.role is role and item.kind is SessionKind.TIMING]
+
+
+def test_a_clear_pass_stops_after_three_pairs(work: Callable[..., CellWork]) -> None:
+    """The first look decides an unchanged candidate; every pair holds both arms, back to back."""
+    evidence = _measure(work())
+
+    timed = [session for session in evidence.record.sessions if session.kind is SessionKind.TIMING]
+    assert _stages(evidence) == [Stage.FIRST] * 3
+    assert [session.pair for session in timed] == [0, 0, 1, 1, 2, 2]
+    arms = [{one.role, other.role} for one, other in zip(timed[::2], timed[1::2], strict=True)]
+    assert arms == [{Role.CANDIDATE, Role.BASELINE}] * 3
+    assert evidence.record.pairing is not None
+    assert not evidence.record.pairing.out_of_budget
+
+
+def test_a_failure_is_confirmed_on_fresh_pairs(work: Callable[..., CellWork]) -> None:
+    """A candidate that is 20 % slower is shown once and confirmed once, with other coins."""
+    evidence = _measure(work(candidate=FakeModel(latency_s=1.2e-3)))
+
+    stages = _stages(evidence)
+    pairing = evidence.record.pairing
+    assert pairing is not None
+    assert pairing.seed != pairing.confirm_seed
+    assert stages[:3] == [Stage.FIRST] * 3
+    assert set(stages[3:]) == {Stage.CONFIRM}
+    assert len(stages) <= 8
+
+
+def test_a_budget_that_is_spent_ends_the_pairs_and_says_so(work: Callable[..., CellWork]) -> None:
+    """What is fixed beforehand is measured all the same; pairs are as long as there is time for one."""
+    budget = Budget(0.02)
+
+    evidence = _finish(work(), BoardScript(session_s=0.01), threading.Event(), budget=budget)
+
+    assert evidence.record.pairing is not None
+    assert evidence.record.pairing.out_of_budget
+    assert _stages(evidence) == []
+    assert sum(session.kind is SessionKind.MEMORY for session in evidence.record.sessions) == 3
+
+
+def test_a_cell_can_be_left_after_every_pair_and_loses_nothing(work: Callable[..., CellWork]) -> None:
+    """When the board is lost to another cell, what was measured stays, with the reason why no more came."""
+    cancel = threading.Event()
+    cell = work()
+    measurement = CellMeasurement(FakeBoard(cell.device, BoardScript(), cancel), cell, cancel, Budget())
+
+    assert measurement.advance()
+    evidence = measurement.abandoned(InfraError("the link was lost", code="link"))
+
+    assert _stages(evidence) == [Stage.FIRST]
+    assert [(item.outcome, item.code) for item in evidence.record.incidents] == [(Outcome.INFRA, "link")]

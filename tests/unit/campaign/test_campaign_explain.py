@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.cell import CellEvidence, CellWork, measure
+from harness.campaign.budget import Budget
+from harness.campaign.cell import CellMeasurement
 from harness.campaign.plan import plan_cell
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
+from harness.campaign.work import CellEvidence, CellWork
 from harness.gate.where import RECORDED
 from harness.records.cell import Role, SessionKind
 from harness.records.plan import RecordedFigure
@@ -52,7 +54,7 @@ def work(tmp_path: Path) -> Make:
 def run(work: CellWork) -> CellEvidence:
     """Measure on a fake board."""
     cancel = threading.Event()
-    return measure(FakeBoard(work.device, BoardScript(), cancel), work, Controller(), cancel)
+    return CellMeasurement(FakeBoard(work.device, BoardScript(), cancel), work, cancel, Budget()).run(Controller())
 
 
 def profiled(evidence: CellEvidence) -> list[Role]:

@@ -6,14 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from harness.campaign.session import PlannedSession, counts_work, next_again, sessions_of, wanted_by_limits
-from harness.records.cell import Role, RuntimeRecord, SessionKind, SessionRecord
+from harness.campaign.session import (
+    PlannedSession,
+    counts_work,
+    next_again,
+    order_pair,
+    sessions_of,
+    wanted_by_limits,
+)
+from harness.gate.schedule import Ask
+from harness.records.cell import Pairing, Role, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
 
 HERE = Origin("x.suite.yaml", 1, 1)
 FILE = FileIdentity("model.onnx", "aa", 1)
 BOARD = Device("here", "host", ("host",), Tier.HARDWARE, HERE)
+FIXED = replace(BOARD, sessions=6)
 EMULATED = replace(BOARD, name="a53", tier=Tier.DETERMINISTIC, power=MeterSpec("modelled"))
 
 
@@ -45,13 +54,14 @@ def test_only_what_limits_ask_for_is_measured() -> None:
     assert _kinds(_cell(_limit("memory.peak"))) == [SessionKind.ACCURACY] + [SessionKind.MEMORY] * 3
 
 
-def test_a_timed_figure_on_hardware_rests_on_enough_processes_for_an_interval() -> None:
-    """Six sessions: fewer than five bound nothing."""
-    assert _kinds(_cell(_limit("latency.p95"))).count(SessionKind.TIMING) == 6
+def test_what_scatters_on_hardware_has_no_number_beforehand() -> None:
+    """Timed sessions are measured in pairs until every gate is decided; a temperature alone takes a fixed six."""
+    assert _kinds(_cell(_limit("latency.p95"))) == [SessionKind.ACCURACY]
+    assert _kinds(_cell(_limit("thermal.max"))).count(SessionKind.TIMING) == 6
 
 
 def test_the_boards_own_number_of_sessions_counts() -> None:
-    """`sessions:` of the device goes before the tier's default."""
+    """`sessions:` of the device is a number fixed beforehand."""
     cell = _cell(_limit("latency.p95"))
 
     assert _kinds(cell, replace(BOARD, sessions=9)).count(SessionKind.TIMING) == 9
@@ -60,24 +70,37 @@ def test_the_boards_own_number_of_sessions_counts() -> None:
 def test_only_relative_limits_measure_the_baseline_and_in_pairs() -> None:
     """Every timed pair holds both roles; memory without `regress` has no baseline sessions."""
     cell = _cell(_limit("latency.p95", LimitKind.REGRESS), _limit("memory.peak"), baseline=True)
-    sessions = sessions_of(cell, BOARD, wanted_by_limits(cell))
+    sessions = sessions_of(cell, FIXED, wanted_by_limits(cell))
     timed = [session.role for session in sessions if session.kind is SessionKind.TIMING]
 
     assert all({*timed[index : index + 2]} == {Role.CANDIDATE, Role.BASELINE} for index in range(0, 12, 2))
     assert {session.role for session in sessions if session.kind is SessionKind.MEMORY} == {Role.CANDIDATE}
 
 
-def test_the_order_within_pairs_is_a_fair_and_repeatable_coin() -> None:
+def test_the_order_within_fixed_pairs_is_a_fair_and_repeatable_coin() -> None:
     """The same cell gets the same order again; over many cells each role leads about half of the pairs."""
     cell = _cell(_limit("latency.p95", LimitKind.REGRESS), baseline=True)
     leads = []
     for number in range(200):
         other = replace(cell, key=f"s::m{number}[here]")
-        sessions = sessions_of(other, BOARD, wanted_by_limits(other))
-        assert sessions == sessions_of(other, BOARD, wanted_by_limits(other))
+        sessions = sessions_of(other, FIXED, wanted_by_limits(other))
+        assert sessions == sessions_of(other, FIXED, wanted_by_limits(other))
         leads += [sessions[index].role for index in range(1, 13, 2)]
 
     assert 0.45 < leads.count(Role.BASELINE) / len(leads) < 0.55
+
+
+def test_every_pair_has_a_coin_of_its_own_that_the_seed_gives_again() -> None:
+    """Over many seeds and pairs each role leads about half; the same seed and pair give the same order."""
+    asks = [Ask(SessionKind.TIMING, Stage.FIRST, pair, (Role.BASELINE, Role.CANDIDATE)) for pair in range(12)]
+    leads = [order_pair(ask, Pairing(f"seed {number}", "other", 1))[0].role for number in range(100) for ask in asks]
+
+    assert 0.45 < leads.count(Role.BASELINE) / len(leads) < 0.55
+    pairing = Pairing("seed", "another", 1)
+    confirm = [replace(ask, stage=Stage.CONFIRM) for ask in asks]
+    first = [order_pair(ask, pairing)[0].role for ask in asks]
+    assert first == [order_pair(ask, pairing)[0].role for ask in asks]
+    assert first != [order_pair(ask, pairing)[0].role for ask in confirm]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +124,7 @@ def test_modelled_energy_is_timed_and_counted_instead_of_metered() -> None:
 
     assert _kinds(cell, EMULATED) == [SessionKind.ACCURACY, SessionKind.TIMING, SessionKind.TIMING]
     assert counts_work(wanted_by_limits(cell), EMULATED)
-    assert SessionKind.ENERGY in _kinds(cell, replace(BOARD, power=MeterSpec("hwmon")))
+    assert SessionKind.ENERGY in _kinds(cell, replace(FIXED, power=MeterSpec("hwmon")))
 
 
 def test_a_size_is_compared_only_with_a_file_that_a_board_opened() -> None:

@@ -14,7 +14,8 @@ import pytest
 from harness.errors import DeviceError, FleetgateError, InfraError, LinkLost, RunCancelled, SecurityError
 from harness.farm import engine as engine_module
 from harness.farm.boards import OpenBoard
-from harness.farm.engine import Engine, Job, JobResult, Progress
+from harness.farm.engine import Engine
+from harness.farm.job import Job, JobResult, Progress
 from harness.farm.seat import ANYWHERE, Seat
 
 Opener = Callable[[threading.Event, Callable[[str], None]], contextlib.AbstractContextManager[OpenBoard]]
@@ -369,3 +370,67 @@ def test_a_thread_that_is_given_up_gives_its_seat(lab: Lab, monkeypatch: pytest.
     assert lab.do("b", lambda _: JobResult("b")).result(timeout=20) == "b"
     assert isinstance(stuck.exception(timeout=10), InfraError)
     gate.set()
+
+
+def _in_parts(seen: list[str], name: str, parts: int) -> Callable[[threading.Event], JobResult]:
+    """Make a job of some parts that notes each of them; its value is the number of parts done."""
+
+    def run(_cancel: threading.Event, done: int = 1) -> JobResult:
+        seen.append(f"{name}{done}")
+        if done == parts:
+            return JobResult(done)
+        rest = Job(name, LONG_S, lambda _board, cancel: run(cancel, done + 1))
+        return JobResult(None, rest=rest, explained=lambda cause: f"{done} parts, then {cause}")
+
+    return run
+
+
+def test_the_rest_of_a_job_waits_until_every_job_had_its_turn(lab: Lab) -> None:
+    """Jobs that are done in parts take turns, also after the board is to be released; values come at their ends."""
+    seen: list[str] = []
+    lab.open("a")
+    gate = threading.Event()
+    lab.do("a", lambda _: JobResult(gate.wait(10)))
+    futures = [lab.do("a", _in_parts(seen, name, parts)) for name, parts in (("x", 3), ("y", 1), ("z", 2))]
+    lab.engine.finish("a")
+    gate.set()
+
+    assert [future.result(timeout=10) for future in futures] == [3, 1, 2]
+    assert seen == ["x1", "y1", "z1", "x2", "z2", "x3"]
+    _until(lambda: lab.closed == ["a"])
+
+
+def test_a_board_lost_between_the_parts_of_a_job_keeps_what_they_brought(lab: Lab) -> None:
+    """The unfinished job's value is made from what was done and the reason."""
+    seen: list[str] = []
+    lab.open("a")
+    gate = threading.Event()
+    blocked = lab.do("a", lambda _: JobResult(gate.wait(10)))
+    unfinished = lab.do("a", _in_parts(seen, "x", 9))
+    lab.do("a", lambda _: JobResult("evidence", fatal=LinkLost("gone")))
+    gate.set()
+
+    assert blocked.result(timeout=10)
+    assert unfinished.result(timeout=10) == "1 parts, then gone"
+    assert seen == ["x1"]
+
+
+def test_cancelling_between_the_parts_of_a_job_keeps_what_they_brought(lab: Lab) -> None:
+    """The value names the cancelled run."""
+    seen: list[str] = []
+    lab.open("a")
+    started, gate = threading.Event(), threading.Event()
+    unfinished = lab.do("a", _in_parts(seen, "x", 9))
+
+    def block(_cancel: threading.Event) -> JobResult:
+        started.set()
+        gate.wait(10)
+        return JobResult(None)
+
+    lab.do("a", block)
+    lab.do("a", block)
+    started.wait(10)
+    lab.engine.cancel()
+    gate.set()
+
+    assert "the run was cancelled" in str(unfinished.result(timeout=10))

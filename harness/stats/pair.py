@@ -1,0 +1,113 @@
+"""Timed sessions as they were measured pair by pair: which pairs are sound, and why the others are void.
+
+Whether a pair is void depends on its sessions' flags, the control work and the temperatures, never on what the model
+did: leaving it out cannot favour an answer. Computes no figure of a model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.records.cell import Role, SessionKind, SessionRecord, Stage
+from harness.records.outcome import Abstention
+from harness.spec.model import Device, Noise, Tier
+from harness.stats.evidence import Evidence, abstention_of, flag_words, spoiling_flags
+from harness.stats.figure import KINDS, kind_on
+from harness.stats.outlook import ASSUMED_NOISE
+
+CONTROL = "control"
+PAIRED_KINDS = (SessionKind.TIMING, SessionKind.ENERGY)
+"""In the order in which they are measured."""
+CONTROL_SIGMAS = 3.0
+"""A control that moved by more standard deviations of the board's noise between the arms says: the board changed."""
+WARMER_C = 2.0
+"""Largest difference of the temperatures at which the two sessions of a pair start."""
+MOST_VOID = 12
+HOPELESS = 6
+"""So many void pairs without a sound one: the board is not fit, and time is not spent on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The sessions that ran back to back as one pair; one arm alone when no undecided gate compares."""
+
+    stage: Stage
+    pair: int
+    candidate: SessionRecord | None
+    baseline: SessionRecord | None
+    void: str = ""
+    """Why it does not decide; empty: it is sound."""
+    why: Abstention | None = None
+
+
+def in_pairs(metric: str, device: Device) -> bool:
+    """Tell whether a figure scatters from session to session, so that it is decided pair by pair.
+
+    Exact counts, memory and answers do not scatter; a number of sessions that somebody fixed beforehand stays fixed.
+    """
+    if device.tier is not Tier.HARDWARE or device.sessions or metric not in KINDS:
+        return False
+    return kind_on(device, metric) in PAIRED_KINDS
+
+
+def noise_of(device: Device, metric: str) -> Noise | None:
+    """Return what is known of a board's noise in a metric."""
+    return next((noise for noise in device.noise if noise.metric == metric), None)
+
+
+def rounds(evidence: Evidence, kind: SessionKind, stage: Stage) -> tuple[Round, ...]:
+    """Return the pairs of one kind and stage in the order in which they ran, void ones included."""
+    found: dict[int, dict[Role, SessionRecord]] = {}
+    for session in sorted(evidence.cell.sessions, key=lambda item: item.order):
+        if session.kind is kind and session.stage is stage:
+            found.setdefault(session.pair, {})[session.role] = session
+    return tuple(_round(evidence.device, stage, pair, arms) for pair, arms in found.items())
+
+
+def is_spent(seen: tuple[Round, ...]) -> bool:
+    """Tell whether so many pairs are void that no more are measured."""
+    void = sum(bool(item.void) for item in seen)
+    return void >= MOST_VOID or (void >= HOPELESS and void == len(seen))
+
+
+def _round(device: Device, stage: Stage, pair: int, arms: dict[Role, SessionRecord]) -> Round:
+    candidate, baseline = arms.get(Role.CANDIDATE), arms.get(Role.BASELINE)
+    void, why = _flagged(candidate, baseline)
+    if not void and candidate is not None and baseline is not None:
+        void, why = _moved(device, candidate, baseline)
+    return Round(stage, pair, candidate, baseline, void, why)
+
+
+def _flagged(*arms: SessionRecord | None) -> tuple[str, Abstention | None]:
+    flags = sorted({flag for arm in arms if arm is not None for flag in spoiling_flags(arm)})
+    return (flag_words(flags), abstention_of(flags)) if flags else ("", None)
+
+
+def _moved(device: Device, candidate: SessionRecord, baseline: SessionRecord) -> tuple[str, Abstention | None]:
+    """Compare the conditions of the two arms."""
+    moved, allowed = _control_change(candidate, baseline), CONTROL_SIGMAS * _control_noise(device)
+    if abs(moved) > allowed:
+        words = f"the control work changed by {math.expm1(moved):+.1%} between the arms, allowed is {allowed:.1%}"
+        return words, Abstention.LOAD
+    ours, theirs = candidate.scalars.get("temp_start_c"), baseline.scalars.get("temp_start_c")
+    if ours is not None and theirs is not None and abs(ours - theirs) > WARMER_C:
+        return f"the arms started at {ours:.1f} and {theirs:.1f} °C", Abstention.TEMPERATURE
+    return "", None
+
+
+def _control_noise(device: Device) -> float:
+    known = noise_of(device, CONTROL)
+    return ASSUMED_NOISE if known is None else known.sd
+
+
+def _control_change(candidate: SessionRecord, baseline: SessionRecord) -> float:
+    """Return the log-ratio of the control work in the two sessions; 0 where a session brought none."""
+    ours, theirs = _control_level(candidate), _control_level(baseline)
+    return 0.0 if ours is None or theirs is None else ours - theirs
+
+
+def _control_level(session: SessionRecord) -> float | None:
+    """Return the mean logarithm of the control work's time before and after what was measured."""
+    times = [session.scalars.get(name, 0.0) for name in ("control_before_s", "control_after_s")]
+    return sum(math.log(time) for time in times) / len(times) if min(times) > 0 else None
