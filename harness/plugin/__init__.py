@@ -22,6 +22,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="farm.yaml whose boards the suites are measured on; SELECT is names, tags or globs, separated by commas",
     )
+    _add_places(parser)
+    group.addoption(
+        "--gate-sessions",
+        dest="fleetgate_sessions",
+        metavar="N",
+        type=int,
+        default=0,
+        help="timed sessions per arm on every board, fixed (default: pairs until every gate is decided)",
+    )
+    group.addoption(
+        "--gate-budget",
+        dest="fleetgate_budget",
+        metavar="TIME",
+        default="",
+        help="device time per board, such as 20m: undecided cells get it first, what is left open is INCONCLUSIVE",
+    )
+
+
+def _add_places(parser: pytest.Parser) -> None:
+    """Add where records are read and written."""
+    group = parser.getgroup("fleetgate", GROUP)
     group.addoption(
         "--gate-report",
         dest="fleetgate_report",
@@ -54,21 +75,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="folder of your own device profiles, searched first; may be given several times",
-    )
-    group.addoption(
-        "--gate-sessions",
-        dest="fleetgate_sessions",
-        metavar="N",
-        type=int,
-        default=0,
-        help="timed sessions per arm on every board, fixed (default: pairs until every gate is decided)",
-    )
-    group.addoption(
-        "--gate-budget",
-        dest="fleetgate_budget",
-        metavar="TIME",
-        default="",
-        help="device time per board, such as 20m: undecided cells get it first, what is left open is INCONCLUSIVE",
     )
 
 
