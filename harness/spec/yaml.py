@@ -19,6 +19,7 @@ from harness.spec.tree import Document, Items, Mapping, Node, Refused, Scalar
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 MAX_NODES = 2_000_000
 MAX_ALIASED = 100_000
 """Nodes that aliases may add: 1 KB of nested aliases can stand for a billion nodes."""
@@ -119,6 +120,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, composer: _Composer)
     here = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
     if here == "\t":
         return Problem(composer.file, line, column, "a tab character where YAML wants spaces", "indent with spaces")
+    if "maximum nesting depth" in said:  # PyYAML >= 6.0.4 has a limit of its own and reads ahead of us
+        return Problem(composer.file, line, column, _TOO_DEEP)
     at_end = not "".join(lines[line - 1 :])[column - 1 :].strip()
     if at_end or "document separator" in said:
         opened = error.context_mark if "scalar" in (error.context or "") else None
@@ -206,7 +209,7 @@ class _Composer:
             self._add(node)
             return
         if len(self.stack) >= MAX_DEPTH:
-            raise _FatalError(line, column, f"nested deeper than {MAX_DEPTH} levels")
+            raise _FatalError(line, column, _TOO_DEEP)
         if event.anchor:
             self.anchors[event.anchor] = None
         is_mapping = isinstance(event, yaml.MappingStartEvent)
