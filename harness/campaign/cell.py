@@ -75,7 +75,7 @@ class CellMeasurement:
         self._arms: dict[Role, Arm] = {}
         self._data = ""
         self._incidents: list[Incident] = []
-        self._explaining = Explaining(work, self._ask, self._keep, self._add)
+        self._explaining = Explaining(work, self._ask, self._keep, self._add, lambda: board.record.snapshot)
         self._failed: set[Role] = set()
         self._blind = False
         """Whether the power meter is missing, which ends energy sessions only."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 COUNTS = "instructions"
 PROFILE = "profile"
 SAME_CODE = 0.001
-"""A count within this of a committed one is the same code path: other snapshots and hosts move it by as much."""
+"""A count within this of a committed one is the same code path: other snapshots and hosts move it by as much. From the
+same snapshot counts are equal to the last digit."""
 
 Ask = Callable[[SessionRequest], "SessionSeen"]
 
@@ -42,6 +43,7 @@ class Explaining:
         ask: runs a session on the board.
         keep: records a session.
         add: keeps an array under a key.
+        snapshot: tells the id of the machine state that the board started from.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Explaining:
         ask: Ask,
         keep: Callable[[PlannedSession, SessionSeen], None],
         add: Callable[[str, np.ndarray], ArrayRef],
+        snapshot: Callable[[], str],
     ) -> None:
         self.documents: dict[str, ArrayRef] = {}
         self.notes: list[str] = []
@@ -57,6 +60,7 @@ class Explaining:
         self._ask = ask
         self._keep = keep
         self._add = add
+        self._snapshot = snapshot
 
     def run(
         self,
@@ -76,7 +80,9 @@ class Explaining:
         """
         if not wants_profiles(self._work.planned, self._work.device):
             return
-        roles = profiled_roles(self._work.planned, self._work.files.recorded_profile, sessions, arrays)
+        roles = profiled_roles(
+            self._work.planned, self._work.files.recorded_profile, sessions, arrays, snapshot=self._snapshot()
+        )
         for role in roles:
             self._profile(PlannedSession(SessionKind.PROFILE, role), request)
         if roles:
@@ -122,8 +128,10 @@ def profiled_roles(
     recorded: Profile | None,
     sessions: Sequence[SessionRecord],
     arrays: Mapping[str, np.ndarray],
+    *,
+    snapshot: str = "",
 ) -> tuple[Role, ...]:
-    """Choose the arms to profile.
+    """Choose the arms to profile on a board that started from `snapshot`.
 
     With a baseline file both, if their counts differ. With a committed figure the candidate, if its count is not that
     figure's or the committed record has no profile yet (a promoted run needs one).
@@ -135,9 +143,10 @@ def profiled_roles(
         baseline = _count(Role.BASELINE, sessions, arrays)
         return (Role.BASELINE, Role.CANDIDATE) if baseline not in {None, candidate} else ()
     figure = next((item for item in cell.recorded if item.metric == WORK), None)
-    if figure is not None and recorded is not None and abs(candidate / figure.value - 1.0) <= SAME_CODE:
-        return ()
-    return (Role.CANDIDATE,)
+    if figure is None or recorded is None:
+        return (Role.CANDIDATE,)
+    allowed = 0.0 if snapshot and snapshot == figure.snapshot else SAME_CODE
+    return () if abs(candidate / figure.value - 1.0) <= allowed else (Role.CANDIDATE,)
 
 
 def take_profile(ask: Ask, request: SessionRequest) -> SessionSeen | str:

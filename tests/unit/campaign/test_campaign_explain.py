@@ -11,6 +11,7 @@ import pytest
 
 from harness.campaign.budget import Budget
 from harness.campaign.cell import CellMeasurement
+from harness.campaign.explain import profiled_roles
 from harness.campaign.plan import plan_cell
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
@@ -101,6 +102,20 @@ def test_a_committed_figure_asks_for_the_candidate_alone(
 
     assert profiled(evidence) == expected
     assert (RECORDED in evidence.record.documents) == (known and bool(expected))
+
+
+def test_from_the_same_snapshot_the_last_digit_counts(work: Make) -> None:
+    """One instruction more is a change where nothing else can have moved the count."""
+    cell = work(NEW, None)
+    planned = replace(cell.planned, recorded=(replace(FIGURE, value=1_200_001, snapshot="s1"),))
+    sessions = run(cell)
+
+    def choose(snapshot: str) -> tuple[Role, ...]:
+        return profiled_roles(planned, PROFILE, sessions.record.sessions, sessions.arrays, snapshot=snapshot)
+
+    assert choose("s1") == (Role.CANDIDATE,)
+    assert choose("s2") == ()
+    assert choose("") == ()
 
 
 def test_an_absolute_limit_needs_no_profile(work: Make) -> None:

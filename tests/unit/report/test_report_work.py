@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.gate import judge
+from harness.records.canonical import to_json
+from harness.records.cell import ArrayRef
+from harness.records.graph import Graph, GraphOperator, GraphTensor
 from harness.report import html, markdown, terminal
 from harness.spec.model import Tier
+from harness.stats import Evidence
 from harness.testing.evidence import Scene, limit, run_of
 
 BEFORE = {"conv1 Conv": 600_000, "conv2 Conv": 300_000, "old Relu": 1_000}
@@ -69,6 +75,48 @@ def test_terminal_and_markdown_have_the_line() -> None:
     assert "\u202e" not in "".join(lines)
     assert "&lt;b&gt;x&lt;/b&gt;&#124;" in row
     assert len(re.findall(r"(?<!\\)\|", row)) == 3
+
+
+def test_what_the_files_differ_in_stands_below() -> None:
+    """New, gone and changed operators with shapes and parameters, stored bytes by type, and names as text."""
+    before = Graph("ONNX", (operator("a", "Conv"), operator("b", "Relu")), (GraphTensor("w", "float32", "[9]", 36),))
+    after = Graph("ONNX", (operator("a", "Conv", "scale 0.5, zero 3"), operator("<i>", "Clip")),
+                  (GraphTensor("w", "int8", "[9]", 9),))  # fmt: skip
+    evidence = with_documents(SCENE.evidence(), {"graph/baseline": before, "graph/candidate": after})
+    run, samples = run_of([evidence])
+
+    section = html.render(run, judge(run, samples), samples).split("What the files differ in")[1].split("</details>")[0]
+
+    summary = "1 operator new, 1 operator gone, 1 operator changed, 0 the same; stored: int8 9 B (was 0 B), float32 0 B"
+    assert section.startswith(f": {summary}")
+    words = re.sub(r"<[^>]+>|\s+", " ", section)
+    assert "none, now scale 0.5, zero 3" in words
+    assert "Clip &lt;i&gt;" in re.sub(r" +", " ", words)
+    assert "float32 [9], 36 B, now int8 [9], 9 B" in words
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff"])
+def test_a_damaged_graph_is_no_table(damage: bytes) -> None:
+    """The page is whole without it."""
+    evidence = with_documents(SCENE.evidence(), {"graph/baseline": damage, "graph/candidate": damage})
+    run, samples = run_of([evidence])
+
+    assert "What the files differ in" not in html.render(run, judge(run, samples), samples)
+
+
+def operator(name: str, kind: str, quantization: str = "") -> GraphOperator:
+    """Make an operator of a file."""
+    return GraphOperator(name, kind, "[1] -> [1]", quantization)
+
+
+def with_documents(evidence: Evidence, texts: Mapping[str, Graph | bytes]) -> Evidence:
+    """Keep texts beside the samples of a cell."""
+    arrays = {
+        name: np.frombuffer(text if isinstance(text, bytes) else to_json(text), np.uint8)
+        for name, text in texts.items()
+    }
+    refs = {name: ArrayRef(name, array.shape, "uint8") for name, array in arrays.items()}
+    return replace(evidence, cell=replace(evidence.cell, documents=refs), arrays={**evidence.arrays, **arrays})
 
 
 @pytest.mark.parametrize("field", ["operators", "baseline_operators"])
