@@ -87,6 +87,8 @@ def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict) -> s
         lines.append(f"  method:    {compared.method}, n = {compared.n}")
     if verdict.baseline is not None:
         lines.append(f"  baseline:  {_own(verdict, verdict.baseline)} ({verdict.baseline_source})")
+    if verdict.where:
+        lines.append(f"  where:     {verdict.where}")
     if verdict.origin:
         lines.append(f"  limit:     {verdict.kind} {verdict.limit_text} ({verdict.origin})")
     if verdict.margin is not None:
