@@ -1,8 +1,9 @@
-"""On a real deterministic board: one small operator more is seen in the count and named as its cause."""
+"""On a real deterministic board: one small operator more is named as the cause of a change, and profiles repeat."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +11,27 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.agent.message import SessionRequest
 from harness.campaign.cell import CellWork, measure
+from harness.campaign.isa_request import board_of
 from harness.campaign.plan import plan_cell
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
-from harness.device import open_device
+from harness.device import OpenDevice, SessionResult, open_device
 from harness.gate import judge_cell
 from harness.gate.where import attribute_work
 from harness.records.outcome import Outcome
-from harness.spec.model import Artifact, Device, Emulation, Limit, LimitKind, Origin, Suite, Tier, Workload
+from harness.records.profile import parse_profile, read_text
+from harness.spec.model import Artifact, Limit, LimitKind, Origin, Suite, Workload
 from harness.stats import Evidence
 
 pytestmark = [pytest.mark.board, pytest.mark.system]
 
 BUILD = "onnxruntime==1.32.0"
-HERE = Origin("farm.yaml", 1, 1)
-BOARD = Device("a53", "qemu-cortex-a53", ("qemu-cortex-a53",), Tier.DETERMINISTIC, HERE,
-               emulation=Emulation("cortex-a53", 1 << 30, icount=True))  # fmt: skip
+LITE = "tflite-runtime==2.14.0"
+DIGITS = Path(__file__).parents[2] / "suites" / "digits"
+HERE = Origin("s.suite.yaml", 1, 1)
+BOARD = board_of("cortex-a53")
 REGRESS = Limit("work.instructions", LimitKind.REGRESS, 0.01, "1 %", HERE)
 CHANNELS = 32
 
@@ -64,13 +69,19 @@ def plan(folder: Path) -> CellWork:
     return CellWork(planned, BOARD, files, wanted_by_limits(planned))
 
 
-def test_a_planted_operator_of_a_thousandth_is_named(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def board() -> Iterator[OpenDevice]:
+    """A deterministic board, open for the whole module."""
+    with open_device(BOARD, builds=[("onnxruntime", BUILD), ("tflite", LITE)], progress=lambda _line: None) as opened:
+        yield opened
+
+
+def test_a_planted_operator_of_a_thousandth_is_named(board: OpenDevice, tmp_path: Path) -> None:
     """Counted to the digit, within the limit, and attributed to the right node and to nothing else."""
     work = plan(tmp_path)
 
-    with open_device(BOARD, builds=[("onnxruntime", BUILD)], progress=lambda _line: None) as board:
-        found = measure(board, work, Controller(), threading.Event())
-        evidence = Evidence(work.planned, BOARD, found.record, found.arrays, board.record.snapshot)
+    found = measure(board, work, Controller(), threading.Event())
+    evidence = Evidence(work.planned, BOARD, found.record, found.arrays, board.record.snapshot)
     _, verdict = judge_cell(work.planned, evidence, None)
     explained = attribute_work(evidence)
 
@@ -83,3 +94,20 @@ def test_a_planted_operator_of_a_thousandth_is_named(tmp_path: Path) -> None:
     assert abs(explained.rest) < 0.001 * explained.baseline
     assert verdict.where.startswith("+0.")
     assert "new Clip planted" in verdict.where
+
+
+def test_parts_of_a_tflite_model_repeat_and_add_up(board: OpenDevice) -> None:
+    """Two profiles are equal to the digit, and their sum is what the whole counts beyond the call around it."""
+    env = board.ensure_runtime("tflite", LITE)
+    model, data = board.deploy(DIGITS / "digits_int8.tflite"), board.deploy(DIGITS / "digits_sample.npz")
+
+    def ask(kind: str) -> SessionResult:
+        return board.measure(SessionRequest("", kind, env.id, "tflite", model, ".tflite", data, repeat=24, warmup=3))
+
+    first, second = (parse_profile(read_text(ask("profile").arrays["profile"])) for _ in range(2))
+    whole = float(np.median(ask("timing").arrays["instructions"]))
+
+    assert first == second
+    assert [operator.kind for operator in first.operators[:3]] == ["QUANTIZE", "RESHAPE", "DEPTHWISE_CONV_2D"]
+    parts = sum(operator.instructions for operator in first.operators)
+    assert 0 < whole - parts - first.outside < 0.02 * whole

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 METHOD = "instructions that an operator adds to those before it, counted"
 MOST_COUNTS = 5
+COMFORT_S = 3.0
+"""Of the board's clock: what several counts of each part may take. One count is enough where more would take longer."""
 SHARE = 0.5
 """Of the session's time that the counts may take; the rest is a reserve, as their cost is only estimated."""
 
@@ -71,10 +73,10 @@ def count_parts(prefixes: Prefixes, counter: InstructionCounter, budget_s: float
 
 
 def _affordable(prefixes: Prefixes, budget_s: float) -> int:
-    """Return how many counts of each part fit into the time, from one load and two runs of the whole.
+    """Return how many counts of each part to take, from one load and two runs of the whole.
 
     Raises:
-        Refusal: `profile` when not even one fits.
+        Refusal: `profile` when not even one fits into the time.
     """
     start = time.perf_counter()
     call = prefixes.open(len(prefixes.operators))
@@ -82,14 +84,17 @@ def _affordable(prefixes: Prefixes, budget_s: float) -> int:
     loaded = time.perf_counter()
     call()
     load_s, run_s = loaded - start, time.perf_counter() - loaded
-    # A part is half of the whole on average; its first run only warms it up.
     parts = len(prefixes.operators) + 1
-    counts = int((budget_s / parts - load_s) / max(run_s / 2, 1e-9)) - 1
-    if counts < 1:
+
+    def counts_within(seconds: float) -> int:
+        # A part is half of the whole on average; its first run only warms it up.
+        return int((seconds / parts - load_s) / max(run_s / 2, 1e-9)) - 1
+
+    if counts_within(budget_s) < 1:
         need_s = parts * (load_s + run_s)
         words = f"{parts - 1} operators would take {need_s:.0f} s of the board's clock, {budget_s:.0f} s are there"
         raise Refusal("profile", f"{words}: a longer `deadline` of the workload gives more")
-    return min(counts, MOST_COUNTS)
+    return max(1, min(counts_within(budget_s), counts_within(COMFORT_S), MOST_COUNTS))
 
 
 def _count(call: Callable[[], Any], repeat: int, counter: InstructionCounter) -> list[int]:
