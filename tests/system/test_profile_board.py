@@ -12,11 +12,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.agent.message import SessionRequest
-from harness.campaign.cell import CellWork, measure
+from harness.campaign.budget import Budget
+from harness.campaign.cell import CellMeasurement
 from harness.campaign.isa_request import board_of
 from harness.campaign.plan import plan_cell
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
+from harness.campaign.work import CellWork
 from harness.device import OpenDevice, SessionResult, open_device
 from harness.gate import judge_cell
 from harness.gate.where import attribute_work
@@ -80,7 +82,7 @@ def test_a_planted_operator_of_a_thousandth_is_named(board: OpenDevice, tmp_path
     """Counted to the digit, within the limit, and attributed to the right node and to nothing else."""
     work = plan(tmp_path)
 
-    found = measure(board, work, Controller(), threading.Event())
+    found = CellMeasurement(board, work, threading.Event(), Budget()).run(Controller())
     evidence = Evidence(work.planned, BOARD, found.record, found.arrays, board.record.snapshot)
     _, verdict = judge_cell(work.planned, evidence, None)
     explained = attribute_work(evidence)
