@@ -6,9 +6,9 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 
 | op | fields | payload | reply |
 |---|---|---|---|
-| hello | holder, ttl_s, nonce | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
+| hello | holder, ttl_s, nonce, selftest | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
 | ping | | | (renews the lease) |
-| facts | files: [path], globs: [pattern], commands: [[argv]] | | files {path: text or null}, \
+| facts | files: [path], globs: [pattern], commands: [[argv]], plant, after | | files {path: text or null}, \
 globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
 each text cut at 64 KiB |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
@@ -39,6 +39,19 @@ class MeterRequest:
     root: str = "/sys"
     rail: str = ""
     rate_hz: float = 50.0
+
+
+@dataclass
+class PlantRequest:
+    """A known fault that this session is to carry; refused unless `hello` said that the run is a self-test."""
+
+    fault: str
+    ratio: float = 0.0
+    """How much worse than itself a figure is made."""
+    target: float = 0.0
+    """Figure in SI that is to be passed."""
+    count: int = 0
+    """How many sessions carried this fault before; the agent fills it in."""
 
 
 @dataclass
@@ -86,6 +99,7 @@ class SessionRequest:
     meter: MeterRequest | None = None
     argv: list[str] = field(default_factory=list)
     """binary: arguments after the program's own name."""
+    plant: PlantRequest | None = None
 
 
 @dataclass

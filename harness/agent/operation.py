@@ -18,7 +18,7 @@ from harness.agent.env import install
 from harness.agent.facts import read_facts
 from harness.agent.frame import Frame
 from harness.agent.lease import Lease, read_boot_id
-from harness.agent.message import MeterRequest, SessionRequest
+from harness.agent.message import MeterRequest, PlantRequest, SessionRequest
 from harness.agent.refusal import Refusal
 from harness.agent.spawn import Zygote, ZygoteKey, encode_request
 from harness.agent.store import Store
@@ -42,6 +42,9 @@ class Operations:
         self.lease = Lease(root)
         self._store = Store(root)
         self._zygotes: dict[ZygoteKey, Zygote] = {}
+        self._is_selftest = False
+        self._planted: list[str] = []
+        """Faults of the sessions so far."""
         self._by_name: dict[str, Operation] = {
             "hello": self._hello,
             "ping": lambda _: Answer({"ok": True}),
@@ -78,6 +81,7 @@ class Operations:
 
     def _hello(self, frame: Frame) -> Answer:
         self.lease.take(str(frame.header["holder"])[:200], float(frame.header["ttl_s"]))
+        self._is_selftest = frame.header.get("selftest") is True
         # Names that crashed sessions left; nobody else uses them while the lease is ours.
         shutil.rmtree(os.path.join(self._root, "active"), ignore_errors=True)
         os.makedirs(os.path.join(self._root, "active"), mode=0o700, exist_ok=True)
@@ -96,7 +100,14 @@ class Operations:
     def _facts(self, frame: Frame) -> Task:
         asked = frame.header
         files, globs, commands = asked.get("files", []), asked.get("globs", []), asked.get("commands", [])
-        return Task(lambda: read_facts(self._root, files, globs, commands))
+        fault = str(asked.get("plant", ""))
+        if not fault:
+            return Task(lambda: read_facts(self._root, files, globs, commands))
+        self._check_selftest()
+        from harness.agent.plant.reply import spoil_facts
+
+        after = bool(asked.get("after"))
+        return Task(lambda: spoil_facts(fault, read_facts(self._root, files, globs, commands), after=after))
 
     def _has(self, frame: Frame) -> Answer:
         missing = [digest for digest in frame.header["digests"] if not self._store.has(digest)]
@@ -130,8 +141,16 @@ class Operations:
         for digest in (request.model, request.data):
             if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
+        if request.plant is not None:
+            self._check_selftest()
+            request.plant.count = self._planted.count(request.plant.fault)
+            self._planted.append(request.plant.fault)
         zygote = self._zygote(ZygoteKey(request.env, request.runtime, request.deterministic), fresh=request.fresh)
         return Watch(request, encode_request(asdict(request)), zygote)
+
+    def _check_selftest(self) -> None:
+        if not self._is_selftest:
+            raise Refusal("request", "faults are planted in a self-test only, and this is none")
 
     def _zygote(self, key: ZygoteKey, *, fresh: bool = False) -> Zygote:
         found = self._zygotes.pop(key, None)
@@ -156,6 +175,8 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         raise Refusal("request", f"unknown fields {', '.join(unknown)}")
     if asked.get("meter") is not None:
         asked["meter"] = MeterRequest(**asked["meter"])
+    if asked.get("plant") is not None:
+        asked["plant"] = PlantRequest(**asked["plant"])
     request = SessionRequest(**asked)
     if request.kind not in _KINDS:
         raise Refusal("request", f"no session kind {request.kind!r}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.agent import process, synthetic
 from harness.agent.frame import MAX_PAYLOAD, encode_head, send_frame
-from harness.agent.message import SessionRequest
+from harness.agent.message import PlantRequest, SessionRequest
 from harness.agent.meters.work import InstructionCounter, Spent, observe
 from harness.agent.refusal import Refusal
 from harness.agent.samples import Samples
@@ -24,6 +24,7 @@ from harness.agent.store import Store, hash_fd
 from harness.agent.tasks import energy, evaluate, footprint, load, profile
 
 if TYPE_CHECKING:
+    from harness.agent.plant.session import Plant
     from harness.agent.runtimes import Array, Feed, InputSpec, Model, Prefixes, Runtime
 
     Loaded = TypeVar("Loaded", Model, Prefixes)
@@ -55,6 +56,8 @@ class Session:
         self.model_sha256 = ""
         self.samples: Samples | None = None
         self.stage = "start"
+        self.sysfs = "/sys"
+        self.plant: Plant | None = None
         self._result_fd = result_fd
         self._root = root
         self._runtime = runtime
@@ -63,6 +66,8 @@ class Session:
     def prepare(self) -> None:
         """Pin, hash the model and read the data: everything that must not fall into a measured phase."""
         self.cores = process.pin(self.request.cores, self.request.threads)
+        if self.plant:
+            self.plant.before_hash()
         store = Store(self._root)
         path = store.path(self.request.model)
         with open(path, "rb") as file:
@@ -72,6 +77,8 @@ class Session:
         if self.model_sha256 != self.request.model:
             store.discard(self.request.model)
             raise Refusal("integrity", f"the stored model is {self.model_sha256[:12]}, not {self.request.model[:12]}")
+        if self.plant:
+            self.plant.after_hash()
         limit = 1 if self.request.kind in _ONE_SAMPLE else self.request.samples or None
         if self.request.data:
             self.samples = Samples.read(store.path(self.request.data), limit)
@@ -97,6 +104,8 @@ class Session:
         os.unlink(path)
         if (found.st_dev, found.st_ino) != self._opened:
             raise Refusal("integrity", "the model file was replaced while it was loaded")
+        if self.plant:
+            self.plant.after_load()
         return model
 
     def read_samples(self, specs: list[InputSpec]) -> Samples:
@@ -155,16 +164,30 @@ def run(message: bytes, result_fd: int, root: str, runtime: Runtime) -> None:
     """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
     session = Session(decode_request(message), result_fd, root, runtime)
     error: dict[str, object] | None = None
+    if session.request.plant is not None:
+        _plant(session, session.request.plant, root)
     try:
         session.prepare()
         _KINDS[session.request.kind](session)
+        if session.plant:
+            session.plant.finish()
     except Refusal as refusal:
         error = refusal.to_wire()
     except MemoryError:
         error = {"code": "memory", "message": f"no memory left while in stage {session.stage}"}
     except Exception as failure:  # noqa: BLE001  a model may make a runtime raise anything
         error = _explain(failure, session.stage)
+    if session.plant:
+        session.plant.close()
     _write_result(session, error)
+
+
+def _plant(session: Session, request: PlantRequest, root: str) -> None:
+    """Have the session carry a fault, and say so in its settings: it is no evidence of any release."""
+    from harness.agent.plant.session import Plant
+
+    session.plant = Plant(request, session, root)
+    session.settings["planted"] = request.fault
 
 
 def _explain(failure: Exception, stage: str) -> dict[str, object]:

@@ -190,7 +190,12 @@ class Watch:
         else:
             reply.error = self._explain(status, log)
         reply.sha256 = hashlib.sha256(payload).hexdigest()
-        self.answer = Answer(dict(_to_wire(reply), ok=True), payload)
+        header = dict(_to_wire(reply), ok=True)
+        if self.request.plant is not None:
+            from harness.agent.plant.reply import spoil_reply
+
+            header, payload = spoil_reply(self.request.plant.fault, header, payload)
+        self.answer = Answer(header, payload)
 
     def _explain(self, status: int, log: str) -> dict[str, str]:
         stage = _STAGES.get(self._stage, self._stage)

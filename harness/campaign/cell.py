@@ -171,7 +171,8 @@ class CellMeasurement:
         """Give the planned sessions, then pairs in place of those that the board's condition spoilt."""
         planned = self._work.sessions()
         yield from planned
-        while not self._failed and not self._blind:
+        trial = self._work.planned.trial
+        while not self._failed and not self._blind and not (trial is not None and trial.spoils):
             again = next_again(self._sessions, planned, self._work.device)
             if not again or self._cancel.wait(PAUSE_S):
                 return
@@ -202,6 +203,9 @@ class CellMeasurement:
 
     def _rest_after(self, ask: Ask) -> None:
         """Give a board that spoilt a pair (heat, other work) time to come round."""
+        trial = self._work.planned.trial
+        if trial is not None and trial.spoils:
+            return  # it was planted
         last = rounds(self._evidence(), ask.kind, ask.stage)[-1:]
         if last and last[0].void:
             self._cancel.wait(COOL_S if last[0].why in {Abstention.TEMPERATURE, Abstention.THROTTLED} else PAUSE_S)
@@ -274,6 +278,8 @@ class CellMeasurement:
 
     def _explain_loss(self, controller: Controller) -> FleetgateError | None:
         """Run what splits a loss of accuracy; the error that lost the board meanwhile takes no evidence away."""
+        if self._work.planned.trial is not None:
+            return None  # it was planted
         if controller.candidate is None or not attribution.wants_controller(self._evidence()):
             return None
         if not self._work.wanted.conformance:

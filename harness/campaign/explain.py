@@ -120,7 +120,7 @@ class Explaining:
 def wants_profiles(cell: PlannedCell, device: Device) -> bool:
     """Tell whether a change of this cell's work would be explained."""
     is_asked = any(limit.metric == WORK and limit.kind is LimitKind.REGRESS for limit in cell.limits)
-    return is_asked and device.tier is Tier.DETERMINISTIC
+    return is_asked and device.tier is Tier.DETERMINISTIC and cell.trial is None
 
 
 def profiled_roles(

@@ -30,6 +30,7 @@ from harness.campaign.reference import (
     of_candidate,
     of_reference,
 )
+from harness.campaign.selftest.planting import planted, settled
 from harness.campaign.session import Wanted, wanted_by_limits
 from harness.campaign.work import CellEvidence, CellWork
 from harness.device.core import Core
@@ -115,11 +116,14 @@ class CampaignRun:
     def submit(self, cell: PlannedCell, files: CellFiles, wanted: Wanted) -> None:
         """Queue a cell on its board."""
         engine = self._running()
-        work = CellWork(cell, self._specs[cell.device], files, wanted, self._family)
+        device = self._specs[cell.device]
+        # The faults of a self-test are tried each for itself; they are no family.
+        family = self._family if cell.trial is None else max(len(paired_limits(cell, device)), 1)
+        work = CellWork(cell, device, files, wanted, family)
         controller = self._controller(cell, files, wanted)
 
         def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
-            measurement = CellMeasurement(board, work, cancel, self._budgets[cell.device])
+            measurement = CellMeasurement(planted(board, cell), work, cancel, self._budgets[cell.device])
             return self._go_on(measurement, work, controller)
 
         self._cells[cell.key] = engine.submit(cell.device, Job(work.title, work.deadline_s, run))
@@ -128,12 +132,13 @@ class CampaignRun:
         """Measure a cell on: to its end, or by one pair where cells share a budget and the undecided ones get it."""
         if self._budgets[work.device.name].is_limited and measurement.advance():
             rest = Job(work.title, work.deadline_s, lambda _board, _cancel: self._go_on(measurement, work, controller))
-            return JobResult(None, rest=rest, explained=lambda cause: self._kept(measurement.abandoned(cause)))
-        evidence = self._kept(measurement.run(controller))
+            return JobResult(None, rest=rest, explained=lambda cause: self._kept(work, measurement.abandoned(cause)))
+        evidence = self._kept(work, measurement.run(controller))
         return JobResult(evidence, evidence.fatal, evidence.because_of)
 
-    def _kept(self, evidence: CellEvidence) -> CellEvidence:
+    def _kept(self, work: CellWork, evidence: CellEvidence) -> CellEvidence:
         """Store the samples of a cell."""
+        evidence = settled(evidence, work.planned)
         if not evidence.arrays:
             return evidence
         digest = self._keep(evidence.record.key, evidence.arrays)

@@ -35,7 +35,8 @@ class CellWork:
     @property
     def title(self) -> str:
         """What progress shows of it."""
-        return f"{self.planned.suite}::{self.planned.artifact}"
+        fault = f" {self.planned.trial.fault}" if self.planned.trial is not None else ""
+        return f"{self.planned.suite}::{self.planned.artifact}{fault}"
 
     def sessions(self) -> tuple[PlannedSession, ...]:
         """Order the sessions of the cell."""

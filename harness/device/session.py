@@ -11,11 +11,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.agent.message import SessionRequest
+from harness.agent.message import PlantRequest, SessionRequest
 from harness.device.cancel import Cancellation
 from harness.device.client import AgentClient
 from harness.device.condition import compare
@@ -143,18 +143,20 @@ class OpenDevice:
         slowest = SLOWEST if asked.deterministic else 1.0
         with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
             started = time.monotonic()
-            before = self._read_facts() if is_watched else None
+            before = self._read_facts(asked.plant) if is_watched else None
             reply = self._client.request(
                 "session",
                 dataclasses.asdict(asked),
                 deadline_s=request.deadline_s * slowest + MARGIN_S,
                 quiet=asked.deterministic,
             )
+        if _is_file_gone(reply.header):
+            self._send_again(asked.model)
         result = open_envelope(reply.header, reply.payload, asked, where=self._where)
         if result.reply.error is not None:
             result.reply.error["message"] = name_instruction(result.reply.error, self.facts)
         if before is not None:
-            flags = compare(before, self._read_facts(), where=self._where)
+            flags = compare(before, self._read_facts(asked.plant, after=True), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
         return dataclasses.replace(result, seconds=time.monotonic() - started)
 
@@ -181,8 +183,16 @@ class OpenDevice:
                 f"{env.requirement} does not run on this CPU: {message}", code=error.code, details=error.details
             ) from error
 
-    def _read_facts(self) -> Facts:
-        return parse_facts(self._client.request("facts", REQUEST, deadline_s=90.0, silence_s=60.0).header)
+    def _read_facts(self, plant: PlantRequest | None = None, *, after: bool = False) -> Facts:
+        fields = {**REQUEST, "plant": plant.fault, "after": after} if plant is not None else REQUEST
+        return parse_facts(self._client.request("facts", fields, deadline_s=90.0, silence_s=60.0).header)
+
+    def _send_again(self, digest: str) -> None:
+        """Bring a file back that the board threw away: it was damaged, or a self-test changed it."""
+        paths = [path for path, sent in self._sent.items() if sent[2] == digest]
+        for path in paths:
+            del self._sent[path]
+            self.deploy(path)
 
     def _install(self, env: RuntimeEnv) -> bool:
         """Install wheels and tell whether that was necessary; an environment that is there needs no wheels."""
@@ -196,6 +206,12 @@ class OpenDevice:
             deploy(self._client, [wheel.path for wheel in env.wheels], progress=self._progress)
             reply = self._client.request("env", fields, deadline_s=INSTALL_S)
         return parse_reply(Installed, reply).installed
+
+
+def _is_file_gone(header: Mapping[str, Any]) -> bool:
+    error, settings = header.get("error"), header.get("settings")
+    planted = isinstance(settings, dict) and bool(settings.get("planted"))
+    return planted or (isinstance(error, dict) and error.get("code") == "integrity")
 
 
 def holder_name() -> str:
@@ -280,7 +296,7 @@ def open_local(
 def _agent(
     spec: Device, reach: Reach, holder: str, progress: Callable[[str], None], cancellation: Cancellation
 ) -> Iterator[OpenDevice]:
-    start = Start(spec.python, spec.root, holder)
+    start = Start(spec.python, spec.root, holder, selftest=spec.selftest)
     client, _ = start_agent(reach.transport, start, is_alive=reach.is_alive)
     with cancellation.doing(client.abort), client:
         yield OpenDevice(spec, client, reach, progress, cancellation.event)

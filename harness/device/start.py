@@ -32,6 +32,8 @@ class Start:
     root: str
     holder: str
     ttl_s: float = 30.0
+    selftest: bool = False
+    """Whether the agent may plant faults for this controller."""
 
 
 def start_agent(
@@ -53,7 +55,7 @@ def start_agent(
         raise
     client = AgentClient(channel, transport.describe(), is_alive=is_alive, drop=transport.close)
     try:
-        fields = {"holder": start.holder, "ttl_s": start.ttl_s, "nonce": nonce}
+        fields = {"holder": start.holder, "ttl_s": start.ttl_s, "nonce": nonce, "selftest": start.selftest}
         hello = parse_reply(Hello, client.request("hello", fields, deadline_s=HELLO_S, silence_s=HELLO_S))
         if hello.nonce != nonce:
             raise InfraError(f"{transport.describe()}: the agent answered another hello than ours", code="envelope")

@@ -15,6 +15,7 @@ from harness.gate.answers import describe_answers
 from harness.gate.cell import judge_cell
 from harness.gate.decision import decide_release
 from harness.gate.multiplicity import hold_family
+from harness.gate.selftest import assess, decide_selftest, judge_trial
 from harness.gate.standing import Standing, lost_to, worst_incident
 from harness.records.cell import CellRecord
 from harness.records.outcome import Attribution, Outcome
@@ -63,15 +64,21 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         snapshot = met[device.name].snapshot if device.name in met else ""
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
         evidence = replace(evidence, snapshot=snapshot) if evidence else None
-        verdicts.extend(judge_cell(planned, evidence, standing))
-        described = describe_answers(evidence) if evidence else None
+        verdicts.extend((judge_trial if planned.trial else judge_cell)(planned, evidence, standing))
+        described = describe_answers(evidence) if evidence and planned.trial is None else None
         answers.extend([described] if described else [])
+    if run.plan.selftest is not None:
+        findings = assess(run.plan, verdicts, records)
+        decision = decide_selftest(findings, verdicts)
+        return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision, findings=findings)
     held = hold_family(verdicts)
     return Judgement(run.run_id, run.plan.sha256, held, decide_release(held, run.plan), tuple(answers))
 
 
 def _join(run: RunRecord) -> dict[str, CellRecord]:
     planned = [cell.key for cell in run.plan.cells]
+    if run.plan.selftest is None and any(cell.trial is not None for cell in run.plan.cells):
+        raise RecordError("a fault was planted in a run that is no self-test")
     if len(set(planned)) != len(planned):
         raise RecordError("the plan names a cell twice")
     records = {record.key: record for record in run.cells}

@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="farm.yaml whose boards the suites are measured on; SELECT is names, tags or globs, separated by commas",
     )
     _add_places(parser)
+    _add_selftest(parser)
     group.addoption(
         "--gate-sessions",
         dest="fleetgate_sessions",
@@ -75,6 +76,19 @@ def _add_places(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="folder of your own device profiles, searched first; may be given several times",
+    )
+
+
+def _add_selftest(parser: pytest.Parser) -> None:
+    """Add the test of the gate itself."""
+    group = parser.getgroup("fleetgate", GROUP)
+    group.addoption(
+        "--gate-selftest",
+        dest="fleetgate_selftest",
+        action="store_true",
+        default=False,
+        help="try the gate itself: plant known faults on the same boards and require the right gate to answer; "
+        "exit code 0 when every fault was killed, 1 when one survived; decides no release",
     )
 
 

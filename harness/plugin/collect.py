@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import SpecError
 from harness.plugin.message import Evidence, Measured
+from harness.plugin.trial import judge_trials, report_findings
 from harness.plugin.verdict import judge_cell, report_verdicts
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.spec.model import Farm, Workload
@@ -70,12 +71,27 @@ def measure_and_judge(request: pytest.FixtureRequest, subtests: pytest.Subtests)
     item = request.node
     assert isinstance(item, CellItem)
     measuring = measuring_of(item.config)
+    if measuring.options.selftest:
+        try_gates(item, subtests)
+        return
     planned = measuring.cells[item.key]
     if planned.skip_reason:
         pytest.skip(planned.skip_reason)
     result = measuring.wait(item.key, item.board)
     item.stash[EVIDENCE_KEY] = Evidence(item.key, (Measured(result.record),), result.device)
     report_verdicts(item, subtests, planned, judge_cell(measuring.campaign.plan, planned, result))
+
+
+def try_gates(item: CellItem, subtests: pytest.Subtests) -> None:
+    """Wait for the trials of an item, then report each planted fault at each gate as a subtest."""
+    measuring = measuring_of(item.config)
+    trials = measuring.trials(item)
+    if not trials:
+        pytest.skip("every gate of this cell is tried on another cell of the board")
+    results = [measuring.wait(planned.key, item.board) for planned in trials]
+    measured = tuple(Measured(result.record) for result in results)
+    item.stash[EVIDENCE_KEY] = Evidence(item.key, measured, results[-1].device)
+    report_findings(item, subtests, judge_trials(measuring.campaign.plan, trials, results))
 
 
 class CellItem(pytest.Function):

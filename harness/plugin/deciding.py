@@ -31,6 +31,7 @@ from harness.records.plan import Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
 from harness.records.verdict import Judgement
 from harness.spec.model import Farm
+from harness.store.proof import read_proofs, write_proofs
 from harness.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ class Deciding:
             devices=tuple(self._devices[device.name] for device in plan.devices if device.name in self._devices),
             cells=tuple(records),
             cancelled=self._cancelled,
+            proofs=read_proofs(self.options.runs) if plan.selftest is None else None,
         )
 
     def _record_of(self, cell: PlannedCell) -> CellRecord | None:
@@ -247,7 +249,10 @@ class Deciding:
 
         judgement = judge(record, store)
         store.finish(record, judgement)
-        self._compared = compare_boards(record, store)
+        if record.plan.selftest is not None:
+            write_proofs(self.options.runs, record, judgement.findings)
+        else:
+            self._compared = compare_boards(record, store)
         page = html.render(record, judgement, store)
         for path in (self.folder / "report.html", self.options.report):
             path.parent.mkdir(parents=True, exist_ok=True)

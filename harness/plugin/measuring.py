@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import wait
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +46,7 @@ class Measuring:
         self._suites: dict[str, Suite] = {}
         self._run: CampaignRun | None = None
         self._items: list[pytest.Item] = []
+        self._changed_files: TemporaryDirectory[str] | None = None
 
     def add_suite(self, suite: Suite) -> None:
         """Remember a suite that was collected."""
@@ -82,6 +85,7 @@ class Measuring:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Release every board; hand over what was measured for items that did not run to their end."""
         if self._run is None:
+            self._drop_files()
             return
         if session.shouldfail or session.shouldstop or exitstatus not in (0, 1):
             self._run.cancel()
@@ -90,6 +94,11 @@ class Measuring:
             if self._run.future(cell.key) is not None:
                 result = self._run.result(cell.key, cell.device)
                 self.peer.left_over(Evidence(cell.key, (Measured(result.record),), result.device))
+        self._drop_files()
+
+    def _drop_files(self) -> None:
+        if self._changed_files is not None:
+            self._changed_files.cleanup()
 
     def wait(self, key: str, device: str) -> CellResult:
         """Wait for a cell, letting the terminal breathe and listening for cancellation."""
@@ -118,6 +127,8 @@ class Measuring:
         baselines = self.options.baselines if self.options.baselines.is_dir() else None
         whole = build(self.farm, suites, baselines)
         chosen = narrow(whole, keys)
+        if self.options.selftest:
+            return self._plan_selftest(chosen)
         extra = tuple(placeholder(item, self.farm) for item in self._items if not isinstance(item, CellItem))
         if not extra:
             return chosen
@@ -125,6 +136,17 @@ class Measuring:
         devices = tuple(device for device in self.farm.devices if device.name in used)
         plan = Plan(self.farm.name, self.farm.file, devices, chosen.plan.cells + extra)
         return Campaign(seal(plan), chosen.files)
+
+    def _plan_selftest(self, chosen: Campaign) -> Campaign:
+        """Plan trials of the selected cells; tests in Python measure what they like and are no part of it."""
+        from harness.campaign.selftest.planner import SelfTestPlanner
+
+        self._changed_files = TemporaryDirectory(prefix="fleetgate-selftest-", ignore_cleanup_errors=True)
+        return SelfTestPlanner(Path(self._changed_files.name)).plan(chosen)
+
+    def trials(self, item: CellItem) -> tuple[PlannedCell, ...]:
+        """Give the trials that belong to an item of a self-test: the control and its faults."""
+        return tuple(cell for key, cell in self.cells.items() if key.startswith(f"{item.key} "))
 
     def _start(self) -> None:
         from harness.campaign.run import CampaignRun

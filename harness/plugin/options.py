@@ -29,6 +29,8 @@ class Options:
     baselines: Path
     budget_s: float = math.inf
     """Device time per board; infinite: as long as it takes."""
+    selftest: bool = False
+    """Whether the gate itself is tried, and no release."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> Options:
@@ -46,6 +48,7 @@ class Options:
             report=folder / report if report else runs.parent / "latest.html",
             baselines=folder / cast(Path, config.getoption("fleetgate_baselines")),
             budget_s=_budget_s(cast(str, config.getoption("fleetgate_budget"))),
+            selftest=bool(config.getoption("fleetgate_selftest")),
         )
 
     def check(self) -> None:
@@ -117,7 +120,8 @@ def reproduce(config: pytest.Config, nodeid: str) -> str:
     """Give the command that measures one item again."""
     import shlex
 
-    return shlex.join(["pytest", f"--devices={config.getoption('fleetgate_devices')}", nodeid])
+    selftest = ["--gate-selftest"] if config.getoption("fleetgate_selftest") else []
+    return shlex.join(["pytest", f"--devices={config.getoption('fleetgate_devices')}", *selftest, nodeid])
 
 
 def _load_farm(config: pytest.Config) -> Farm:

@@ -41,6 +41,8 @@ class Release(StrEnum):
     NO_GO = "NO-GO"
     HOLD = "HOLD"
     SECURITY = "SECURITY"
+    SELF_TEST = "SELF-TEST"
+    """No release was decided: the gate itself was tried."""
 
 
 class Abstention(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.records.trial import SelfTest, Trial
 from harness.spec.model import Device, Limit, Tier, Workload
 
 
@@ -81,6 +82,8 @@ class PlannedCell:
     """What provides that family on this device, should the reference be asked to run there."""
     creep: tuple[SpentBudget, ...] = ()
     """What is spent of the budgets of its `regress` limits; empty where no committed baseline carries a chain."""
+    trial: Trial | None = None
+    """Of a self-test: the fault that is planted here and the answers that it must get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +95,5 @@ class Plan:
     devices: tuple[Device, ...]
     cells: tuple[PlannedCell, ...]
     sha256: str = ""
+    selftest: SelfTest | None = None
+    """Set when the plan is a self-test of the gate, which releases nothing."""

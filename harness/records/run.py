@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.records.cell import CellRecord, Incident
 from harness.records.plan import Plan
+from harness.records.trial import Proofs
 from harness.spec.model import Tier
 
 SCHEMA_VERSION = 2
@@ -85,3 +86,5 @@ class RunRecord:
     devices: tuple[DeviceRecord, ...]
     cells: tuple[CellRecord, ...]
     cancelled: bool = False
+    proofs: Proofs | None = None
+    """What self-tests of this version of the code had shown when the run was judged; None: there was none."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from harness.records.cell import Stage
 from harness.records.outcome import Abstention, Attribution, Outcome, Release
+from harness.records.trial import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +208,5 @@ class Judgement:
     decision: Decision
     answers: tuple[CellAnswers, ...] = ()
     """Cells whose answers changed: what flipped, what the board computes otherwise, where a loss comes from."""
+    findings: tuple[Finding, ...] = ()
+    """Of a self-test: what became of each planted fault."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from harness.records.cell import CellRecord, Incident, Role, RuntimeRecord, SessionRecord
@@ -18,6 +18,7 @@ from harness.records.run import RunRecord
 from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
 from harness.report.answers import AnswersView, Judged, view_answers
+from harness.report.selftest import proof_of
 from harness.report.trail import choice_of, flips_of, trail_of
 from harness.report.wording import neutral
 from harness.spec.model import Tier
@@ -60,6 +61,8 @@ class GateView:
     """For gates that were decided in pairs: how."""
     choice: str = ""
     """… by which test, and what the choice rests on."""
+    proof: str = ""
+    """Which planted fault the gate has caught: `proven 2026-11-24 by busy`, or `unproven`; empty in a self-test."""
 
     @property
     def is_count(self) -> bool:
@@ -154,13 +157,17 @@ def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judg
         judged: what the gate concluded about this cell.
         run: the run, for the command that measured it.
     """
-    gates = tuple(view_gate(verdict) for verdict in sorted(judged.verdicts, key=urgency))
+    is_release = run.plan.selftest is None and not planned.skip_reason
+    gates = tuple(
+        replace(view_gate(verdict), proof=proof_of(verdict, planned, run.proofs) if is_release else "")
+        for verdict in sorted(judged.verdicts, key=urgency)
+    )
     sessions = record.sessions if record else ()
     worst = gates[0].outcome if gates else Outcome.SKIPPED if planned.skip_reason else Outcome.NOT_RUN
     return CellView(
         key=neutral(planned.key),
         anchor=f"cell-{number}",
-        title=neutral(f"{planned.suite}::{planned.artifact}"),
+        title=neutral(f"{planned.suite}::{planned.artifact}" + (f" {planned.trial.fault}" if planned.trial else "")),
         board=neutral(planned.device),
         planned=planned,
         record=record,
@@ -328,4 +335,5 @@ def _reproduce(planned: PlannedCell, run: RunRecord) -> str:
     node = f"{planned.suite_file}::{planned.artifact}[{planned.device}]"
     if planned.key.startswith(f"{planned.suite_file}::"):  # a test of a Python suite, its second measurement is `#2`
         node = re.sub(r"#\d+$", "", planned.key)
-    return neutral(shlex.join(["pytest", f"--devices={run.plan.farm_file}::{planned.device}", node]))
+    selftest = ["--gate-selftest"] if planned.trial is not None else []
+    return neutral(shlex.join(["pytest", f"--devices={run.plan.farm_file}::{planned.device}", *selftest, node]))

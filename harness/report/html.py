@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from harness.gate.instruction_set import compare_boards
 from harness.records.outcome import Outcome
-from harness.report import chart, instruction_set, wording
+from harness.report import chart, instruction_set, selftest, wording
 from harness.report.files import view_files
 from harness.report.limit_chart import gate_chart
 from harness.report.pair_chart import pair_charts
@@ -62,7 +62,8 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
         files[cell.anchor] = view_files(cell, devices[cell.planned.device], arrays)
     style = Markup(css)  # noqa: S704  our own file
     cells = {"charts": charts, "works": works, "files": files}
-    return page.render(report=shown, compared=compare_boards(run, samples), css=style, css_hash=_hash(css), **cells)
+    compared = compare_boards(run, samples) if run.plan.selftest is None else ()
+    return page.render(report=shown, compared=compared, css=style, css_hash=_hash(css), **cells)
 
 
 @cache
@@ -80,6 +81,8 @@ def _environment() -> Environment:
         Outcome=Outcome,
         MEANING=wording.MEANING,
         COUNT_LIMITS=wording.COUNT_LIMITS,
+        FATE_MEANING=selftest.MEANING,
+        FATE_SIGNS=selftest.SIGNS,
         count=wording.count,
         isa_headings=instruction_set.HEADINGS,
         isa_cells=instruction_set.cells_of,

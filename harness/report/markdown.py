@@ -25,6 +25,7 @@ SYMBOLS: Final = {
     Release.NO_GO: "❌",
     Release.HOLD: "⏸️",
     Release.SECURITY: "⛔",
+    Release.SELF_TEST: "🧪",
 }
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>~&@|$#]")
 

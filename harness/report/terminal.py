@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from harness.records.outcome import Outcome, Release
 from harness.report import instruction_set, wording
 from harness.report.cell import CellView, GateView
+from harness.report.selftest import selftest_lines
 from harness.report.trail import strip_of
 from harness.report.view import ReportView, view
 
@@ -81,8 +82,12 @@ def render(
         RecordError: the judgement is of another run.
     """
     shown = view(run, judgement)
-    columns = _columns(shown, max(width, TABLE))
     paint = _paint if color else _plain
+    if shown.selftest is not None:
+        return (
+            "\n".join([*selftest_lines(shown.selftest, max(width, NARROWEST)), *_decided(shown, width, paint)]) + "\n"
+        )
+    columns = _columns(shown, max(width, TABLE))
     rank = wording.WORST_FIRST.index
     lines = [_heading(columns, paint=paint)] if columns.figure else []
     for cell in sorted(shown.cells, key=lambda cell: rank(cell.worst)):
@@ -226,9 +231,19 @@ def _ending(shown: ReportView, width: int, *, paint: Painter) -> list[str]:
     if shown.is_counted:
         lines += textwrap.wrap(wording.COUNT_LIMITS, width)
     lines += textwrap.wrap(shown.scope, width)
+    if shown.unproven:
+        names = ", ".join(shown.unproven)
+        said = f"Unproven (no self-test of this code saw them catch a planted fault): {names}."
+        lines += textwrap.wrap(said, width)
+    return [*lines, *_decided(shown, width, paint)]
+
+
+def _decided(shown: ReportView, width: int, paint: Painter) -> list[str]:
     colour = _RELEASE_COLOURS.get(shown.release, "\x1b[1;31m")
-    sentence = textwrap.wrap(f"{shown.release.value}: {shown.sentence}", width)
-    return [*lines, *(paint(line, colour) for line in sentence)]
+    if shown.release is Release.SELF_TEST and shown.exit_code == 0:
+        colour = _RELEASE_COLOURS[Release.GO]
+    sentence = textwrap.wrap(f"{shown.release.value}: {shown.sentence}", max(width, NARROWEST))
+    return [paint(line, colour) for line in sentence]
 
 
 def _flowing(head: str, words: Iterable[tuple[str, str]], width: int, *, paint: Painter) -> list[str]:

@@ -16,6 +16,7 @@ from harness.records.verdict import Judgement, Verdict
 from harness.report import wording
 from harness.report.answers import Judged
 from harness.report.cell import CellView, Fact, GateView, IncidentView, urgency, view_cell, view_gate
+from harness.report.selftest import SelfTestView, unproven_gates, view_selftest
 from harness.report.wording import neutral
 from harness.spec.model import Device, Tier
 from harness.units import Dimension
@@ -83,6 +84,10 @@ class ReportView:
     cells: tuple[CellView, ...]
     run: tuple[Fact, ...]
     title: str
+    selftest: SelfTestView | None
+    """Set when the gate itself was tried, and no release."""
+    unproven: tuple[str, ...]
+    """Gates that no self-test has seen catch a planted fault."""
 
     @property
     def is_counted(self) -> bool:
@@ -118,6 +123,8 @@ def view(run: RunRecord, judgement: Judgement) -> ReportView:
         boards=tuple(_board(device, met.get(device.name), _row(device, columns, cells)) for device in run.plan.devices),
         cells=cells,
         run=tuple(_run_facts(run)),
+        selftest=view_selftest(run, judgement),
+        unproven=unproven_gates(run, judgement),
         title=neutral(f"{judgement.decision.release.value}: {run.plan.farm}, {run.started_at}"),
     )
 

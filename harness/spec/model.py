@@ -161,6 +161,8 @@ class Device:
     """Limits that farm.yaml states for this device (strongest); scope is a suite name or `all`."""
     description: str = ""
     """The profile's sentence about this kind of board."""
+    selftest: bool = False
+    """Whether known faults may be planted on it; set by a self-test's plan and by nothing that a user writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def contradiction(evidence: Evidence) -> Missing | None:
     """Say what the sessions have against the plan or against each other: then they are no measurement of this cell."""
     sessions = evidence.cell.sessions
     found = next(filter(None, (_unplanned(evidence.planned, session) for session in sessions)), "")
-    found = found or _doubled(sessions) or _mixed(sessions)
+    found = found or _doubled(sessions) or _mixed(sessions) or _planted(evidence.planned, sessions)
     return Missing(found, Outcome.INFRA, Attribution.INFRA) if found else None
 
 
@@ -147,6 +147,14 @@ def _mixed(sessions: Sequence[SessionRecord]) -> str:
         if len(runtimes) > 1:
             return f"the sessions of the {role.value} ran in {len(runtimes)} different runtimes"
     return ""
+
+
+def _planted(planned: PlannedCell, sessions: Sequence[SessionRecord]) -> str:
+    """Find a session with a fault of a self-test that the plan did not put there."""
+    meant = planned.trial.fault if planned.trial is not None else ""
+    faults = ((session.order, session.settings.get("planted", "")) for session in sessions)
+    found = (f"session {order} was planted with {fault!r}" for order, fault in faults if fault not in {"", meant})
+    return next(found, "")
 
 
 def spoiling_flags(session: SessionRecord) -> tuple[str, ...]:

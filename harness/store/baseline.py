@@ -92,6 +92,8 @@ def promote(run: StoredRun, root: Path, *, anchor: bool = False) -> list[Path]:
         RecordError: the run is not GO, or holds no figure to record, or compares with a model that the chain of
             releases does not know.
     """
+    if run.record.plan.selftest is not None:
+        raise RecordError(f"{run.path}: not a baseline: a self-test of the gate, with faults planted on purpose")
     judgement = judge(run.record, run.samples)
     if judgement.decision.release is not Release.GO:
         raise RecordError(f"{run.path}: not a baseline: {judgement.decision.sentence}")

@@ -20,12 +20,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.agent.message import SessionReply, SessionRequest
+from harness.agent.message import PlantRequest, SessionReply, SessionRequest
+from harness.device.envelope import SessionResult
+from harness.device.session import WATCHED
 from harness.errors import ArtifactError, DeviceError, FleetgateError, InfraError, LeaseBusy, LinkLost, SecurityError
+from harness.farm.boards import SessionSeen
 from harness.records.canonical import to_json
 from harness.records.cell import Incident
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
+from harness.testing.planted import Figures, plant_figures, plant_flags, planted_error, send
 from harness.testing.profile import make_profile
 
 Array = npt.NDArray[np.generic]
@@ -107,9 +111,11 @@ def write_model(path: Path, model: FakeModel = FakeModel()) -> Path:
 
 
 def write_data(path: Path, samples: int = 200) -> Path:
-    """Write evaluation data: `x` float32 (samples, 4) and labels `y` int64 (samples,)."""
+    """Write evaluation data: `x` float32 (samples, 4), which shows its class, and labels `y` int64 (samples,)."""
     labels = np.arange(samples, dtype=np.int64) % CLASSES
-    np.savez(path, x=np.zeros((samples, 4), np.float32), y=labels)
+    inputs = np.zeros((samples, 4), np.float32)
+    inputs[:, 0] = labels
+    np.savez(path, x=inputs, y=labels)
     return path
 
 
@@ -125,6 +131,7 @@ class FakeBoard:
         self._refused = 0
         self._failed: dict[str, int] = {}
         self._drawn: dict[str, npt.NDArray[np.int64]] = {}
+        self._planted_faults: list[str] = []
 
     @property
     def record(self) -> DeviceRecord:
@@ -147,14 +154,17 @@ class FakeBoard:
             raise ArtifactError(words, code="illegal_instruction")
         return FakeRuntime(hashlib.sha256(f"{family} {build}".encode()).hexdigest())
 
-    def measure(self, request: SessionRequest) -> FakeSeen:
+    def measure(self, request: SessionRequest) -> SessionSeen:
         """Play one session."""
         self._suffer()
-        model = FakeModel(**json.loads(self._files[request.model].read_text(encoding="utf-8")))
+        model = _read_model(self._files[request.model])
         if self.spec.name != CONTROLLER:
             model = replace(
                 model, wrong=model.wrong + model.wrong_on_boards, error=model.error or model.error_on_boards
             )
+        error = self._plant(request)
+        if error is not None:
+            return FakeSeen(self._reply(request, {}, error))
         failed = self._failed.get(request.model, 0)
         if model.error and failed < model.errors:
             self._failed[request.model] = failed + 1
@@ -165,6 +175,8 @@ class FakeBoard:
             error = {"code": "profile", "message": "the fake model has no operators"}
             return FakeSeen(self._reply(request, {}, error))
         arrays, scalars = _PLAYS[request.kind](model, request, labels, self._sessions)
+        if request.plant is not None:
+            return self._planted(request, request.plant, Figures(scalars, arrays))
         reply = self._reply(request, scalars, None)
         if not request.data:
             reply.settings["data"] = hashlib.sha256(f"{request.seed} {request.samples}".encode()).hexdigest()
@@ -172,13 +184,31 @@ class FakeBoard:
         return FakeSeen(reply, arrays, self._script.session_s)
 
     def _labels(self, request: SessionRequest) -> npt.NDArray[np.int64]:
-        """Read the labels of the data, or draw them as a real board draws inputs."""
+        """Read the classes that the data shows, or draw them as a real board draws inputs."""
         if not request.data:
             return np.arange(request.samples, dtype=np.int64) % CLASSES
         if request.data in self._drawn:
             return self._drawn[request.data]
-        labels: npt.NDArray[np.int64] = np.load(self._files[request.data], allow_pickle=False)["y"]
-        return labels[: request.samples or None]
+        shown = np.load(self._files[request.data], allow_pickle=False)["x"][:, 0]
+        return np.asarray(shown[: request.samples or None], np.int64)
+
+    def _plant(self, request: SessionRequest) -> dict[str, str] | None:
+        """Refuse a fault outside of a self-test, count it, and give the failure that it causes, if it does."""
+        if request.plant is None:
+            return None
+        if not self.spec.selftest:
+            raise InfraError("faults are planted in a self-test only, and this is none", code="request")
+        request.plant.count = self._planted_faults.count(request.plant.fault)
+        self._planted_faults.append(request.plant.fault)
+        return planted_error(request.plant)
+
+    def _planted(self, request: SessionRequest, plant: PlantRequest, figures: Figures) -> SessionResult:
+        plant_figures(plant, figures)
+        if request.kind in WATCHED and self.spec.emulation is None:
+            figures.flags += plant_flags(plant, self.spec.name)
+        reply = self._reply(request, figures.scalars, None)
+        reply.flags, reply.settings["planted"] = figures.flags, plant.fault
+        return send(reply, figures.arrays, request, self.spec.name)
 
     def _suffer(self) -> None:
         script, number = self._script, self._sessions
@@ -244,6 +274,13 @@ class FakeBoards:
         yield FakeBoard(origin, BoardScript(), threading.Event())
 
 
+def _read_model(path: Path) -> FakeModel:
+    try:
+        return FakeModel(**json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:  # torn in the middle
+        return FakeModel(error="load")
+
+
 def _outputs(model: FakeModel, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Give class scores, shape (n, 10): right but for the first `wrong` samples."""
     classes = labels.copy()
@@ -264,7 +301,9 @@ def _play_timing(
     arrays: dict[str, Array] = {"latency_s": latency_s, "timed_output": _outputs(model, labels)[0]}
     if request.count_work:
         arrays["instructions"] = np.full(request.repeat, model.instructions, np.int64)
-    scalars = {"load_s": 0.01, "first_s": model.latency_s * 3, "clock_resolution_s": 1e-9}
+    scalars = {"load_s": 0.01, "first_s": model.latency_s * 3, "clock_resolution_s": 1e-9, "thermal_max_c": 45.0}
+    if request.count_work:
+        scalars |= {"load_instructions": 20.0 * model.instructions, "first_instructions": 2.0 * model.instructions}
     return arrays, {**scalars, "warmup_count": float(request.warmup)}
 
 
@@ -297,6 +336,7 @@ def _play_energy(
         "idle_before_end_s": begin,
         "idle_after_start_s": end,
         "idle_after_end_s": end + request.idle_s,
+        "thermal_max_c": 45.0,
     }
     return {"power_t_s": times, "power_w": watts}, scalars
 

@@ -56,7 +56,7 @@ def run(session: Session) -> None:
     if counter is not None:
         counts = _count(call, min(request.repeat, _COUNTED), counter)
         session.arrays["instructions"] = np.frombuffer(counts, dtype=np.int64)
-    clock, thermometer, watch = ClockWatch(), Thermometer(), ContentionWatch()
+    clock, thermometer, watch = ClockWatch(), Thermometer(session.sysfs), ContentionWatch()
     latencies, raw = _time(call, request.repeat)
     contention = watch.scalars()
     session.arrays["latency_s"] = times_s = np.frombuffer(latencies, dtype=np.int64) * 1e-9
@@ -85,7 +85,7 @@ def bind_first(session: Session, model: Any) -> Callable[[], Any]:  # noqa: ANN4
     specs = model.inputs()
     given = session.samples.fixed_batch(specs) or 1
     bound: Callable[[], Any] = model.bind(session.samples.take(specs, 0, given))
-    return bound
+    return session.plant.around(bound) if session.plant else bound
 
 
 def quiesce() -> None:

@@ -24,6 +24,7 @@ from harness.campaign.isa_request import (
     parse_shapes,
 )
 from harness.errors import ArtifactError, SpecError
+from harness.farm.boards import SessionSeen
 from harness.records.instruction_set import FindingCode, InstructionSets
 from harness.spec.model import Device, Tier
 from harness.testing.device import BoardScript, FakeBoard, FakeBoards, FakeModel, FakeRuntime, FakeSeen, write_model
@@ -40,7 +41,7 @@ class Core(FakeBoard):
             raise ArtifactError(f"{build} does not run on this CPU: sdot needs asimddp")
         return super().ensure_runtime(family, build)
 
-    def measure(self, request: SessionRequest) -> FakeSeen:
+    def measure(self, request: SessionRequest) -> SessionSeen:
         """Play a session."""
         self.asked.append(request)
         seen = super().measure(request)
