@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.campaign.plan import Campaign, build, seal
 from harness.campaign.run import CampaignRun
 from harness.campaign.selftest.planner import SelfTestPlanner
+from harness.farm.boards import Boards
 from harness.gate import judge
 from harness.records.plan import PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
@@ -86,9 +87,9 @@ def only(campaign: Campaign, faults: Collection[str]) -> Campaign:
     return replace(campaign, plan=seal(replace(campaign.plan, cells=cells, devices=devices)))
 
 
-def try_gates(campaign: Campaign) -> Judgement:
-    """Run a self-test on sound fake boards and judge it."""
-    run = CampaignRun(campaign, FakeBoards(), holder="a test", keep=lambda _key, _arrays: "")
+def try_gates(campaign: Campaign, boards: Boards | None = None) -> Judgement:
+    """Run a self-test and judge it; without `boards` on sound fake ones."""
+    run = CampaignRun(campaign, boards or FakeBoards(), holder="a test", keep=lambda _key, _arrays: "")
     run.start(list(campaign.devices()), more=(), progress=lambda _: None)
     run.close()
     results = {cell.key: run.result(cell.key, cell.device) for cell in campaign.plan.cells}
