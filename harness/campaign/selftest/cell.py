@@ -19,7 +19,7 @@ from harness.spec.model import Device, LimitKind
 
 FEW_SAMPLES = 32
 """Samples of the evaluation data where answers are not judged."""
-ENDLESS_S = 10.0
+ENDLESS_S = 5.0
 """Deadline of a session that is not to end."""
 
 
