@@ -8,18 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from harness.campaign import isa_arguments
+from harness.campaign import calibrate_arguments, isa_arguments
 from harness.errors import FleetgateError, RecordError, SpecError
-
-if TYPE_CHECKING:
-    from harness.records.verdict import Judgement
-    from harness.store import StoredRun
 
 EXIT_USAGE = 4
 EXIT_ERROR = 20
@@ -84,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     acts = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_gate(acts)
     _add_isa(acts)
+    _add_calibrate(acts)
     _add_baseline(acts)
     _add_schema(acts)
     _add_image(acts)
@@ -114,6 +110,18 @@ def _add_isa(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     isa_arguments.add(isa)
     isa.set_defaults(act=_isa)
+
+
+def _add_calibrate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    calibrate = acts.add_parser(
+        "calibrate",
+        help="measure how much boards scatter, and what their gates can see",
+        description=calibrate_arguments.DESCRIPTION,
+        epilog=calibrate_arguments.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    calibrate_arguments.add(calibrate)
+    calibrate.set_defaults(act=_calibrate)
 
 
 def _add_baseline(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -165,25 +173,9 @@ def _add_image(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    from harness.gate import judge
-    from harness.records.canonical import to_json
-    from harness.store.read import is_reproduced, load_run
+    from harness.campaign import gate_command
 
-    run = load_run(arguments.run)
-    judgement = judge(run.record, run.samples)
-    _write_views(arguments, run, judgement)
-    if arguments.json:
-        sys.stdout.buffer.write(to_json(judgement))
-    else:
-        from harness.gate.instruction_set import compare_boards
-        from harness.report import terminal
-
-        compared = compare_boards(run.record, run.samples)
-        width = shutil.get_terminal_size((100, 24)).columns
-        print(terminal.render(run.record, judgement, compared, width=width, color=sys.stdout.isatty()))
-    if not is_reproduced(run, judgement):
-        print(_not_reproduced(run), file=sys.stderr)
-    return judgement.decision.exit_code
+    return gate_command.run(arguments, news=_tell)
 
 
 def _isa(arguments: argparse.Namespace) -> int:
@@ -192,33 +184,14 @@ def _isa(arguments: argparse.Namespace) -> int:
     return isa_command.run(arguments, out=_say, news=_tell)
 
 
-def _not_reproduced(run: StoredRun) -> str:
-    return (
-        f"fleetgate: these are not the verdicts stored in {run.path}: another version judged, or the folder was edited"
-    )
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from harness.campaign import calibrate_command
 
-
-def _write_views(arguments: argparse.Namespace, run: StoredRun, judgement: Judgement) -> None:
-    if arguments.html:
-        from harness.report import html
-
-        _write(arguments.html, html.render(run.record, judgement, run.samples))
-    if arguments.markdown:
-        from harness.report import markdown
-
-        _write(arguments.markdown, markdown.render(run.record, judgement))
-    if arguments.csv:
-        from harness.report import table
-
-        _write(arguments.csv, table.csv(run.record, judgement))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    return calibrate_command.run(arguments, out=_say, news=_tell)
 
 
 def _promote(arguments: argparse.Namespace) -> int:
+    from harness.campaign import gate_command
     from harness.gate import judge
     from harness.store import load_run, promote
     from harness.store.baseline import describe_chains
@@ -226,7 +199,7 @@ def _promote(arguments: argparse.Namespace) -> int:
 
     run = load_run(arguments.run)
     if not is_reproduced(run, judge(run.record, run.samples)):
-        print(_not_reproduced(run), file=sys.stderr)
+        _tell(gate_command.not_reproduced(run))
     written = promote(run, arguments.to, anchor=arguments.anchor)
     for path in written:
         print(path)

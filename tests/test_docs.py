@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import isa_arguments
+from harness.campaign import calibrate_arguments, isa_arguments
 from harness.spec import load_farm, load_suite, schema
 from harness.spec.metric import METRICS
 
@@ -60,6 +60,17 @@ def test_every_option_of_isa_is_in_the_reference() -> None:
     options = [name for action in parser._actions for name in action.option_strings]
     assert options
     assert [option for option in options if f"`{option}" not in section] == []
+
+
+def test_every_option_of_calibrate_is_in_the_reference() -> None:
+    """An option of `fleetgate calibrate` has its row."""
+    parser = argparse.ArgumentParser(add_help=False)
+    calibrate_arguments.add(parser)
+    section = REFERENCE.split("## fleetgate calibrate")[1].split("\n## ")[0]
+
+    options = [name for action in parser._actions for name in action.option_strings]
+    assert options
+    assert [option for option in options if f"`{option} " not in section] == []
 
 
 def test_readme_has_two_screens_and_the_two_commands() -> None:

@@ -36,6 +36,7 @@ from harness.campaign.work import CellEvidence, CellWork, draw_coins
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
 from harness.gate.schedule import Ask, next_pair
 from harness.records.cell import ArrayRef, CellRecord, Incident, Pairing, Role, SessionKind, SessionRecord
+from harness.records.fingerprint import board_fingerprint
 from harness.records.outcome import Abstention
 from harness.stats import Evidence
 from harness.stats.pair import rounds
@@ -304,4 +305,5 @@ class CellMeasurement:
         self._measure_session(PlannedSession(SessionKind.ACCURACY, Role.REFERENCE))
 
     def _evidence(self) -> Evidence:
-        return Evidence(self._work.planned, self._work.device, self._record(), self._arrays)
+        board = board_fingerprint(self._board.record.facts)
+        return Evidence(self._work.planned, self._work.device, self._record(), self._arrays, board=board)

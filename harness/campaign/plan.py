@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.profile import Profile
 from harness.spec import check_scopes, effective_limits
-from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite
+from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite, Tier
 from harness.store.baseline import committed, recorded_figures, recorded_profile
+from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets
 
 SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite"}
@@ -60,13 +62,16 @@ class Campaign:
         )
 
 
-def build(farm: Farm, suites: Sequence[Suite], baselines: Path | None = None) -> Campaign:
+def build(
+    farm: Farm, suites: Sequence[Suite], baselines: Path | None = None, calibrations: Path | None = None
+) -> Campaign:
     """Plan every artifact of every suite on every board of the farm.
 
     Args:
         farm: the boards, already narrowed.
         suites: distinct suites.
         baselines: folder of committed baseline records, or None for none.
+        calibrations: folder of the boards' calibrations, or None for none.
 
     Raises:
         SpecError: scopes that name nothing, limits that a tier forbids, two suites of one name, unreadable files.
@@ -79,8 +84,9 @@ def build(farm: Farm, suites: Sequence[Suite], baselines: Path | None = None) ->
         for artifact in suite.artifacts:
             for device in farm.devices:
                 limits = effective_limits(suite, device) if applies(artifact, device) else ()
-                problems += check_limits(limits, device)
                 cell, paths = plan_cell(suite, artifact, device, limits=limits, baselines=baselines)
+                cell = _with_calibration(cell, calibrations)
+                problems += check_limits(limits, device, cell)
                 cells.append(cell)
                 files[cell.key] = paths
     if problems:
@@ -141,11 +147,17 @@ def plan_cell(
     return cell, paths
 
 
-def check_limits(limits: Sequence[Limit], device: Device) -> list[Problem]:
-    """List the limits that the board's tier cannot decide, each with the alternative."""
+def check_limits(limits: Sequence[Limit], device: Device, planned: PlannedCell | None = None) -> list[Problem]:
+    """List the limits that the board's tier or its noise cannot decide, each with the alternative.
+
+    Args:
+        limits: as they are written.
+        device: the board.
+        planned: the cell, with its calibration; None where there is none.
+    """
     problems = []
     for limit in limits:
-        message = forbidden(limit, device) or unresolvable(limit, device)
+        message = forbidden(limit, device) or unresolvable(limit, device, planned)
         if message:
             origin = limit.origin
             problems.append(Problem(origin.file, origin.line, origin.column, f"{device.name}: {message}"))
@@ -233,6 +245,16 @@ def _with_history(cell: PlannedCell, baselines: Path | None, origin: Origin) -> 
         for limit in cell.limits
     )
     return replace(cell, recorded=recorded, limits=limits, creep=creep)
+
+
+def _with_calibration(cell: PlannedCell, calibrations: Path | None) -> PlannedCell:
+    """Add what A/A sessions told of the board's noise in this cell; only where something is decided in pairs."""
+    if calibrations is None or cell.skip_reason or cell.tier is not Tier.HARDWARE:
+        return cell
+    try:
+        return replace(cell, calibration=known_calibration(calibrations, cell, datetime.now(UTC).date()))
+    except RecordError as error:
+        raise SpecError([Problem(str(calibrations), 1, 1, str(error))]) from error
 
 
 def _duplicates(suites: Sequence[Suite]) -> list[Problem]:

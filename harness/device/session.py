@@ -24,13 +24,13 @@ from harness.device.crash import name_instruction
 from harness.device.deploy import deploy
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.facts import REQUEST, parse_facts
-from harness.device.fingerprint import fingerprint
 from harness.device.reach import reach_board, reach_local
 from harness.device.reply import Installed, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
 from harness.device.turn import CONTROLLER, turn
 from harness.errors import ArtifactError, FleetgateError, InfraError
+from harness.records.fingerprint import fingerprint
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
 

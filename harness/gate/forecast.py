@@ -10,8 +10,8 @@ from harness.gate.schedule import paired_limits
 from harness.records.plan import Plan, PlannedCell
 from harness.spec.model import Device, Limit, LimitKind
 from harness.stats.figure import QUANTILES
+from harness.stats.noise import calibrated_noise, noise_of
 from harness.stats.outlook import ASSUMED_NOISE, Outlook, outlook
-from harness.stats.pair import noise_of
 from harness.stats.trial import LOOKS
 
 CLEAR_SESSIONS = 7
@@ -55,10 +55,12 @@ def forecast(plan: Plan, costs_s: Mapping[str, float]) -> tuple[Forecast, ...]:
 
 
 def _board(device: Device, cells: Sequence[PlannedCell], costs_s: Mapping[str, float]) -> Forecast:
-    pairs = {cell.key: max(_pairs(device, limit) for limit in paired_limits(cell, device)) for cell in cells}
-    compared = [limit for cell in cells for limit in paired_limits(cell, device) if limit.kind is LimitKind.REGRESS]
-    views = [_outlook(device, limit) for limit in compared]
-    tightest = min(compared, key=lambda limit: limit.value, default=None)
+    pairs = {cell.key: max(_pairs(cell, device, limit) for limit in paired_limits(cell, device)) for cell in cells}
+    compared = [
+        (cell, limit) for cell in cells for limit in paired_limits(cell, device) if limit.kind is LimitKind.REGRESS
+    ]
+    views = [_outlook(cell, device, limit) for cell, limit in compared]
+    tightest = min(compared, key=lambda item: item[1].value, default=None)
     is_known = all(cell.key in costs_s for cell in cells)
     return Forecast(
         device.name,
@@ -66,19 +68,23 @@ def _board(device: Device, cells: Sequence[PlannedCell], costs_s: Mapping[str, f
         sum(pairs.values()),
         sum(number * costs_s[key] for key, number in pairs.items()) if is_known else None,
         1.0 - math.prod(1.0 - view.undecided for view in views),
-        tightest.value if tightest else 0.0,
-        _outlook(device, tightest).detectable if tightest else 0.0,
-        any(noise_of(device, limit.metric) is None for limit in compared),
+        tightest[1].value if tightest else 0.0,
+        _outlook(tightest[0], device, tightest[1]).detectable if tightest else 0.0,
+        any(noise_of(cell, device, limit.metric) is None for cell, limit in compared),
     )
 
 
-def _pairs(device: Device, limit: Limit) -> float:
+def _pairs(cell: PlannedCell, device: Device, limit: Limit) -> float:
     if limit.kind is LimitKind.REGRESS:
-        return _outlook(device, limit).pairs
+        return _outlook(cell, device, limit).pairs
     return float(CLEAR_SESSIONS if limit.metric in QUANTILES else LOOKS[0])
 
 
-def _outlook(device: Device, limit: Limit) -> Outlook:
-    known = noise_of(device, limit.metric)
+def _outlook(cell: PlannedCell, device: Device, limit: Limit) -> Outlook:
+    measured = calibrated_noise(cell, limit.metric)
+    if measured is not None and measured.margin == limit.value:
+        seen = math.inf if measured.detectable is None else measured.detectable
+        return Outlook(measured.expected_pairs, measured.undecided_chance, seen)
+    known = noise_of(cell, device, limit.metric)
     # What is left of a creep budget may be less than nothing: then only a candidate that wins something back passes.
     return outlook(ASSUMED_NOISE if known is None else known.sd, max(limit.value, 0.0))

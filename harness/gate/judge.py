@@ -18,6 +18,7 @@ from harness.gate.multiplicity import hold_family
 from harness.gate.selftest import assess, decide_selftest, judge_trial
 from harness.gate.standing import Standing, lost_to, worst_incident
 from harness.records.cell import CellRecord
+from harness.records.fingerprint import board_fingerprint
 from harness.records.outcome import Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.records.run import DeviceRecord, RunRecord
@@ -61,9 +62,8 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         if record and record.sessions and device.name not in met:
             raise RecordError(f"{planned.key}: measured on {device.name}, of which the record says nothing")
         standing = _standing(record, met.get(planned.device), cancelled=run.cancelled)
-        snapshot = met[device.name].snapshot if device.name in met else ""
         evidence = _evidence(planned, device, record, samples) if record and not standing else None
-        evidence = replace(evidence, snapshot=snapshot) if evidence else None
+        evidence = _where_met(evidence, met.get(device.name)) if evidence else None
         verdicts.extend((judge_trial if planned.trial else judge_cell)(planned, evidence, standing))
         described = describe_answers(evidence) if evidence and planned.trial is None else None
         answers.extend([described] if described else [])
@@ -73,6 +73,13 @@ def judge(run: RunRecord, samples: SampleReader) -> Judgement:
         return Judgement(run.run_id, run.plan.sha256, tuple(verdicts), decision, findings=findings)
     held = hold_family(verdicts)
     return Judgement(run.run_id, run.plan.sha256, held, decide_release(held, run.plan), tuple(answers))
+
+
+def _where_met(evidence: Evidence, board: DeviceRecord | None) -> Evidence:
+    """Say in which state the board was met."""
+    if board is None:
+        return evidence
+    return replace(evidence, snapshot=board.snapshot, board=board_fingerprint(board.facts))
 
 
 def _join(run: RunRecord) -> dict[str, CellRecord]:

@@ -19,7 +19,8 @@ from harness.stats import Comparison, Evidence, Missing
 from harness.stats.estimate import bounded, figure_label
 from harness.stats.group_t import t_ends
 from harness.stats.multiplicity import combined_p
-from harness.stats.pair import Round, noise_of
+from harness.stats.noise import known_noise
+from harness.stats.pair import Round
 from harness.stats.trial import LOOKS, Test
 
 NAMES = {
@@ -194,7 +195,7 @@ def _leg(limit: Limit, stint: Stint) -> Leg:
 
 
 def _why_test(evidence: Evidence, limit: Limit, test: Test) -> str:
-    known = noise_of(evidence.device, limit.metric)
+    known = known_noise(evidence, limit.metric)
     if test is Test.E_PROCESS:
         return "a quantile against an absolute limit"
     if known is None or METRICS[limit.metric].name != known.metric:

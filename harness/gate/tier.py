@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 
+from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.stats.noise import noise_of
 from harness.stats.outlook import RESOLVES, resolvable
-from harness.stats.pair import in_pairs, noise_of
+from harness.stats.pair import in_pairs
 from harness.units import Dimension, format
 
 _ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.")
@@ -47,15 +49,20 @@ def forbidden(limit: Limit, device: Device) -> str:
     return ""
 
 
-def unresolvable(limit: Limit, device: Device) -> str:
+def unresolvable(limit: Limit, device: Device, planned: PlannedCell | None = None) -> str:
     """Say why a margin cannot be decided by a reasonable number of pairs on a board whose noise is known.
 
     Asked when a run is planned; what was measured all the same is judged as it is.
 
+    Args:
+        limit: one limit of the effective set.
+        device: the board.
+        planned: the cell, with its calibration; None where there is none.
+
     Returns:
         A sentence with the margin that the board can resolve; empty when it can resolve this one.
     """
-    known = noise_of(device, limit.metric)
+    known = noise_of(planned, device, limit.metric)
     if limit.kind is not LimitKind.REGRESS or known is None or not in_pairs(limit.metric, device):
         return ""
     if known.sd <= RESOLVES * math.log1p(limit.value):

@@ -15,9 +15,10 @@ from harness.spec.model import Limit, LimitKind
 from harness.stats import Evidence, Missing
 from harness.stats.figure import QUANTILES, session_kind
 from harness.stats.group_t import group_t
+from harness.stats.noise import known_noise
 from harness.stats.observation import Observed, floor_of, observe
 from harness.stats.over_limit import over_limit
-from harness.stats.pair import is_spent, noise_of, rounds
+from harness.stats.pair import is_spent, rounds
 from harness.stats.sign_flip import sign_flip
 from harness.stats.trial import ALPHA, CAP, CONFIRM_ALPHA, Answer, Test, Trial
 
@@ -92,7 +93,7 @@ def test_of(evidence: Evidence, limit: Limit) -> Test:
     """Choose the test from the kind of limit and from what was known of the board before it was measured."""
     if limit.kind is not LimitKind.REGRESS:
         return Test.E_PROCESS if limit.metric in QUANTILES else Test.GS_T
-    known = noise_of(evidence.device, limit.metric)
+    known = known_noise(evidence, limit.metric)
     return Test.FLIP if known is not None and known.is_heavy else Test.GS_T
 
 

@@ -69,6 +69,14 @@ def _add_places(parser: pytest.Parser) -> None:
         help="folder of committed baseline records (default: reports/baselines)",
     )
     group.addoption(
+        "--gate-calibration",
+        dest="fleetgate_calibration",
+        metavar="DIR",
+        type=Path,
+        default=Path("reports/calibration"),
+        help="folder of what `fleetgate calibrate` found (default: reports/calibration)",
+    )
+    group.addoption(
         "--gate-profiles",
         dest="fleetgate_profiles",
         metavar="DIR",

@@ -125,7 +125,8 @@ class Measuring:
         keys = {item.key for item in self._items if isinstance(item, CellItem)}
         suites = list(self._suites.values())
         baselines = self.options.baselines if self.options.baselines.is_dir() else None
-        whole = build(self.farm, suites, baselines)
+        calibrations = self.options.calibrations if self.options.calibrations.is_dir() else None
+        whole = build(self.farm, suites, baselines, calibrations)
         chosen = narrow(whole, keys)
         if self.options.selftest:
             return self._plan_selftest(chosen)

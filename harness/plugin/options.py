@@ -27,6 +27,7 @@ class Options:
     runs: Path
     report: Path
     baselines: Path
+    calibrations: Path
     budget_s: float = math.inf
     """Device time per board; infinite: as long as it takes."""
     selftest: bool = False
@@ -47,6 +48,7 @@ class Options:
             runs=runs,
             report=folder / report if report else runs.parent / "latest.html",
             baselines=folder / cast(Path, config.getoption("fleetgate_baselines")),
+            calibrations=folder / cast(Path, config.getoption("fleetgate_calibration")),
             budget_s=_budget_s(cast(str, config.getoption("fleetgate_budget"))),
             selftest=bool(config.getoption("fleetgate_selftest")),
         )
@@ -57,15 +59,19 @@ class Options:
         Raises:
             pytest.UsageError: a folder that is a file, or a report that is a folder.
         """
-        wrong = [
-            f"--gate-{name}={path}: {_no_folder(path)}"
-            for name, path in (("runs", self.runs), ("baselines", self.baselines), ("report", self.report.parent))
-            if _no_folder(path)
-        ]
+        wrong = [f"--gate-{name}={path}: {_no_folder(path)}" for name, path in self._folders() if _no_folder(path)]
         if self.report.is_dir():
             wrong.append(f"--gate-report={self.report}: is a folder: name the HTML file")
         if wrong:
             raise pytest.UsageError(*wrong)
+
+    def _folders(self) -> tuple[tuple[str, Path], ...]:
+        return (
+            ("runs", self.runs),
+            ("baselines", self.baselines),
+            ("calibration", self.calibrations),
+            ("report", self.report.parent),
+        )
 
 
 def _budget_s(text: str) -> float:

@@ -52,6 +52,51 @@ class SpentBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibratedNoise:
+    """What A/A gates of a cell (its file against itself) told of one metric."""
+
+    metric: str
+    pairs: int
+    """Sound pairs that it rests on."""
+    sd: float
+    """Standard deviation of a pair's log-ratio."""
+    kurtosis: float
+    """Excess over a normal distribution's."""
+    normal_p: float
+    """Of "the log-ratios are normal" (Shapiro-Wilk)."""
+    is_heavy: bool
+    """Too many outliers for the t test: exact sign flips decide."""
+    margin: float
+    """Of the A/A gates (ratio), and of the figures below."""
+    gates: int
+    """A/A gates that were decided, or ran out of pairs."""
+    alarms: int
+    """… of which said that the file is worse than itself."""
+    undecided: int
+    """… of which were open at the most pairs, or not reproduced."""
+    alarm_bound: float
+    """Upper 95 % bound (Clopper-Pearson) of the share of false alarms."""
+    expected_pairs: float
+    """Mean pairs until an unchanged candidate is decided."""
+    undecided_chance: float
+    detectable: float | None
+    """Smallest worsening (ratio) that is found in nine of ten runs; None: none below 100 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellCalibration:
+    """What was known of a cell's noise before it was measured, and from where."""
+
+    source: str
+    """`file (day)` of reports/calibration/."""
+    board: str
+    """Hash of the lasting facts of the board that was calibrated (`records.fingerprint.board_fingerprint`)."""
+    noise: tuple[CalibratedNoise, ...]
+    stale: str = ""
+    """Why it does not hold for this plan: too old, another runtime, …; then it decides nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedCell:
     """One device x artifact x workload; `key` is `suite::artifact[device]`."""
 
@@ -84,6 +129,8 @@ class PlannedCell:
     """What is spent of the budgets of its `regress` limits; empty where no committed baseline carries a chain."""
     trial: Trial | None = None
     """Of a self-test: the fault that is planted here and the answers that it must get."""
+    calibration: CellCalibration | None = None
+    """None: the cell was never calibrated on this device."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from harness.spec.model import Tier
 SCHEMA_VERSION = 2
 # 1: first version.
 # 2: DeviceRecord.snapshot and RecordedFigure.snapshot; empty in records of version 1.
-# Added later without a new number, absent in older records: CellRecord.documents and .notes, Verdict.where.
+# Added later without a new number, absent in older records: CellRecord.documents and .notes, Verdict.where,
+# PlannedCell.calibration.
 
 
 @dataclass(frozen=True, slots=True)

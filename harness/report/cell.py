@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from harness.records.cell import CellRecord, Incident, Role, RuntimeRecord, SessionRecord
+from harness.records.fingerprint import board_fingerprint
 from harness.records.outcome import Outcome
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.records.run import RunRecord
 from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
 from harness.report.answers import AnswersView, Judged, view_answers
+from harness.report.calibration import calibration_of
 from harness.report.selftest import proof_of
 from harness.report.trail import choice_of, flips_of, trail_of
 from harness.report.wording import neutral
@@ -63,6 +65,8 @@ class GateView:
     """… by which test, and what the choice rests on."""
     proof: str = ""
     """Which planted fault the gate has caught: `proven 2026-11-24 by busy`, or `unproven`; empty in a self-test."""
+    calibration: str = ""
+    """… and what was known of the board's noise, or that nothing was."""
 
     @property
     def is_count(self) -> bool:
@@ -157,11 +161,7 @@ def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judg
         judged: what the gate concluded about this cell.
         run: the run, for the command that measured it.
     """
-    is_release = run.plan.selftest is None and not planned.skip_reason
-    gates = tuple(
-        replace(view_gate(verdict), proof=proof_of(verdict, planned, run.proofs) if is_release else "")
-        for verdict in sorted(judged.verdicts, key=urgency)
-    )
+    gates = _gates(planned, judged, run)
     sessions = record.sessions if record else ()
     worst = gates[0].outcome if gates else Outcome.SKIPPED if planned.skip_reason else Outcome.NOT_RUN
     return CellView(
@@ -181,6 +181,20 @@ def view_cell(number: int, planned: PlannedCell, record: CellRecord | None, judg
         notes=tuple(neutral(note, longest=500) for note in (record.notes if record else ())),
         flags=tuple(sorted({neutral(flag) for session in sessions for flag in session.flags})),
         reproduce=_reproduce(planned, run),
+    )
+
+
+def _gates(planned: PlannedCell, judged: Judged, run: RunRecord) -> tuple[GateView, ...]:
+    """Say the cell's verdicts, and what is known of the board's noise and of each gate's proof."""
+    is_release = run.plan.selftest is None and not planned.skip_reason
+    board = board_fingerprint(next((device.facts for device in run.devices if device.name == planned.device), None))
+    return tuple(
+        replace(
+            view_gate(verdict),
+            calibration=calibration_of(verdict, planned, board),
+            proof=proof_of(verdict, planned, run.proofs) if is_release else "",
+        )
+        for verdict in sorted(judged.verdicts, key=urgency)
     )
 
 

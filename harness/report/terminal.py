@@ -185,7 +185,8 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
     strip = strip_of(gate.verdict)
     if strip:
         lines.append(" " * (INDENT + columns.outcome + 1) + paint(strip, _DIM))
-        lines += _wrapped(gate.trail, width, INDENT + columns.outcome + 1)
+        told = "; ".join(part for part in (gate.trail, gate.calibration) if part)
+        lines += _wrapped(told, width, INDENT + columns.outcome + 1)
     if gate.outcome is not Outcome.PASS:
         evidence = "" if strip else gate.evidence
         why = "; ".join(part for part in (gate.reason, evidence, gate.origin) if part)

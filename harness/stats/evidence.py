@@ -68,6 +68,8 @@ class Evidence:
     arrays: Mapping[str, AnyArray]
     snapshot: str = ""
     """Id of the machine state that the board started from (`DeviceRecord.snapshot`)."""
+    board: str = ""
+    """Hash of the lasting facts of the board (`records.fingerprint.board_fingerprint`); empty: it was not met."""
 
     def sessions(self, role: Role, kind: SessionKind) -> tuple[SessionRecord, ...]:
         """Return the sessions of one arm and kind in the order in which they ran."""

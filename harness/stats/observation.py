@@ -15,7 +15,8 @@ from harness.spec.metric import METRICS
 from harness.stats.comparison import baseline_failure
 from harness.stats.evidence import Evidence, Missing, contradiction, unlike_arms
 from harness.stats.figure import QUANTILES, latencies, session_figure, session_kind
-from harness.stats.pair import Round, noise_of, rounds
+from harness.stats.noise import known_noise
+from harness.stats.pair import Round, rounds
 from harness.stats.quantile import FloatArray
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.trial import CAP
@@ -99,7 +100,7 @@ def floor_of(evidence: Evidence, metric: str, *, relative: bool) -> float:
 
     A pair's log-ratio has twice the variance of one session's.
     """
-    known = noise_of(evidence.device, metric)
+    known = known_noise(evidence, metric)
     noise = 0.0 if known is None else NOISE_FLOOR * known.sd
     return max(_step(evidence, metric), noise if relative else noise / math.sqrt(2.0))
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from harness.records.cell import Role, SessionKind, SessionRecord, Stage
 from harness.records.outcome import Abstention
-from harness.spec.model import Device, Noise, Tier
+from harness.spec.model import Device, Tier
 from harness.stats.evidence import Evidence, abstention_of, flag_words, spoiling_flags
 from harness.stats.figure import KINDS, kind_on
+from harness.stats.noise import known_noise
 from harness.stats.outlook import ASSUMED_NOISE
 
 CONTROL = "control"
@@ -51,18 +52,15 @@ def in_pairs(metric: str, device: Device) -> bool:
     return kind_on(device, metric) in PAIRED_KINDS
 
 
-def noise_of(device: Device, metric: str) -> Noise | None:
-    """Return what is known of a board's noise in a metric."""
-    return next((noise for noise in device.noise if noise.metric == metric), None)
-
-
 def rounds(evidence: Evidence, kind: SessionKind, stage: Stage) -> tuple[Round, ...]:
     """Return the pairs of one kind and stage in the order in which they ran, void ones included."""
     found: dict[int, dict[Role, SessionRecord]] = {}
     for session in sorted(evidence.cell.sessions, key=lambda item: item.order):
         if session.kind is kind and session.stage is stage:
             found.setdefault(session.pair, {})[session.role] = session
-    return tuple(_round(evidence.device, stage, pair, arms) for pair, arms in found.items())
+    known = known_noise(evidence, CONTROL)
+    allowed = CONTROL_SIGMAS * (ASSUMED_NOISE if known is None else known.sd)
+    return tuple(_round(allowed, stage, pair, arms) for pair, arms in found.items())
 
 
 def is_spent(seen: tuple[Round, ...]) -> bool:
@@ -71,11 +69,11 @@ def is_spent(seen: tuple[Round, ...]) -> bool:
     return void >= MOST_VOID or (void >= HOPELESS and void == len(seen))
 
 
-def _round(device: Device, stage: Stage, pair: int, arms: dict[Role, SessionRecord]) -> Round:
+def _round(allowed: float, stage: Stage, pair: int, arms: dict[Role, SessionRecord]) -> Round:
     candidate, baseline = arms.get(Role.CANDIDATE), arms.get(Role.BASELINE)
     void, why = _flagged(candidate, baseline)
     if not void and candidate is not None and baseline is not None:
-        void, why = _moved(device, candidate, baseline)
+        void, why = _moved(allowed, candidate, baseline)
     return Round(stage, pair, candidate, baseline, void, why)
 
 
@@ -84,9 +82,9 @@ def _flagged(*arms: SessionRecord | None) -> tuple[str, Abstention | None]:
     return (flag_words(flags), abstention_of(flags)) if flags else ("", None)
 
 
-def _moved(device: Device, candidate: SessionRecord, baseline: SessionRecord) -> tuple[str, Abstention | None]:
-    """Compare the conditions of the two arms."""
-    moved, allowed = _control_change(candidate, baseline), CONTROL_SIGMAS * _control_noise(device)
+def _moved(allowed: float, candidate: SessionRecord, baseline: SessionRecord) -> tuple[str, Abstention | None]:
+    """Compare the conditions of the two arms; `allowed` is how far the control work may move, a log-ratio."""
+    moved = _control_change(candidate, baseline)
     if abs(moved) > allowed:
         words = f"the control work changed by {math.expm1(moved):+.1%} between the arms, allowed is {allowed:.1%}"
         return words, Abstention.LOAD
@@ -94,11 +92,6 @@ def _moved(device: Device, candidate: SessionRecord, baseline: SessionRecord) ->
     if ours is not None and theirs is not None and abs(ours - theirs) > WARMER_C:
         return f"the arms started at {ours:.1f} and {theirs:.1f} °C", Abstention.TEMPERATURE
     return "", None
-
-
-def _control_noise(device: Device) -> float:
-    known = noise_of(device, CONTROL)
-    return ASSUMED_NOISE if known is None else known.sd
 
 
 def _control_change(candidate: SessionRecord, baseline: SessionRecord) -> float:

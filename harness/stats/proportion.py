@@ -26,6 +26,19 @@ def mcnemar_p(table: PairedTable) -> float:
     return min(1.0, 2.0 * float(special.bdtr(min(table.lost, table.won), discordant, 0.5)))
 
 
+def exact_upper_bound(hits: int, n: int, *, confidence: float = 0.95) -> float:
+    """Bound a share from above by what was counted: 0 of 20 bounds it by 13.9 %; with n = 0 nothing does.
+
+    Source: Clopper and Pearson (1934), one-sided.
+    """
+    return 1.0 if hits >= n else float(special.betaincinv(hits + 1, n - hits, confidence))
+
+
+def exact_lower_bound(hits: int, n: int, *, confidence: float = 0.95) -> float:
+    """Bound a share from below, as `exact_upper_bound`."""
+    return 1.0 - exact_upper_bound(n - hits, n, confidence=confidence)
+
+
 def resolvable_loss(table: PairedTable, *, confidence: float = CONFIDENCE) -> float:
     """Tell the smallest margin that these samples resolve: a candidate without any loss passes it in 90 % of draws.
 

@@ -8,7 +8,6 @@ worse than its predecessor each accepted release was: the chain since an anchor,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from harness.spec.model import LimitKind, Tier
 from harness.stats import Evidence, Missing, estimate
 from harness.stats.accuracy import DEPTHS, hits, pack_hits
 from harness.store.chain import Link, chain_words, chains_after, check_chains
-from harness.store.file import read_bounded, write_whole
+from harness.store.file import read_bounded, record_path, write_whole
 from harness.store.read import StoredRun
 
 BASELINE_VERSION = 2
@@ -196,10 +195,7 @@ def baseline_path(root: Path, suite: str, artifact: str, profile: str) -> Path:
     Raises:
         RecordError: a name is no plain file name.
     """
-    for name in (suite, artifact, profile):
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,100}", name):
-            raise RecordError(f"{name!r} is no plain file name")
-    return root / suite / f"{artifact}.{profile}.json"
+    return record_path(root, suite, artifact, profile)
 
 
 def _passed(run: StoredRun, verdicts: Iterable[Verdict]) -> Iterable[Evidence]:

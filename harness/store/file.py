@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def write_whole(path: Path, data: bytes) -> str:
         Path(name).unlink(missing_ok=True)
         raise
     return hashlib.sha256(data).hexdigest()
+
+
+def record_path(root: Path, suite: str, artifact: str, board: str) -> Path:
+    """Name the committed record of an artifact on a board or a kind of board: `<root>/<suite>/<artifact>.<board>.json`.
+
+    Raises:
+        RecordError: a name is no plain file name.
+    """
+    for name in (suite, artifact, board):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,100}", name):
+            raise RecordError(f"{name!r} is no plain file name")
+    return root / suite / f"{artifact}.{board}.json"
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:

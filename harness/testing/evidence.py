@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.records.canonical import plan_sha256, to_json
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
-from harness.records.plan import FileIdentity, Plan, PlannedCell, RecordedFigure
+from harness.records.plan import CellCalibration, FileIdentity, Plan, PlannedCell, RecordedFigure
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
 from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Noise, Origin, Tier, Workload
 from harness.stats.evidence import AnyArray, Evidence
@@ -68,6 +68,8 @@ class Scene:
     """False: an emulated board with a CPU that no board has."""
     known_noise: tuple[Noise, ...] = ()
     """What the board's noise was known to be beforehand."""
+    calibration: CellCalibration | None = None
+    """What A/A sessions of the cell told beforehand; the board of a scene has the empty hash."""
     seed: int = 1
     snapshot: str = ""
     """Of an emulated board."""
@@ -143,7 +145,7 @@ def _planned(scene: Scene) -> PlannedCell:
         "onnxruntime", "onnxruntime==1.32.0", "", 1, Workload("classification", "eval.npz", scene.repeat),
         scene.limits, FileIdentity("m.onnx", _digest(scene.artifact), scene.size_bytes),
         FileIdentity("eval.npz", _digest("data"), 1000), baseline, FileIdentity("ref.onnx", _digest("ref"), 200_000),
-        scene.recorded, scene.skip_reason, "onnxruntime", "onnxruntime==1.32.0",
+        scene.recorded, scene.skip_reason, "onnxruntime", "onnxruntime==1.32.0", calibration=scene.calibration,
     )  # fmt: skip
 
 

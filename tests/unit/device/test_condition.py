@@ -9,8 +9,8 @@ import pytest
 from harness.device.condition import compare
 from harness.device.cpu import name_cores
 from harness.device.facts import parse_facts
-from harness.device.fingerprint import fingerprint
 from harness.errors import DeviceError
+from harness.records.fingerprint import fingerprint
 from harness.records.run import Facts
 
 FACTS = Facts("aarch64", "Cortex-A72", 4, ("asimd",), 1 << 30, "6.1", "glibc 2.36", "3.11.2", "cp311", boot_id="one")

@@ -1,0 +1,39 @@
+"""What makes figures of two runs comparable, as short hashes. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+
+from harness.records.run import Facts
+
+MOVING = frozenset({"boot_id", "free_bytes", "frequencies_hz", "load_1min", "temperatures_c", "throttled"})
+"""Facts that change from minute to minute and say nothing about which board this is."""
+
+
+def fingerprint(facts: Facts, envs: Iterable[str], emulator: str) -> str:
+    """Hash the lasting facts of a board, the runtime environments used on it and the emulator that runs it.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return _hash([_lasting(facts), sorted(set(envs)), emulator])
+
+
+def board_fingerprint(facts: Facts | None) -> str:
+    """Hash the lasting facts of a board alone: the same whatever a run brings to it.
+
+    Returns:
+        16 hexadecimal digits; empty when the board was not met.
+    """
+    return _hash([_lasting(facts)]) if facts is not None else ""
+
+
+def _lasting(facts: Facts) -> dict[str, object]:
+    return {name: value for name, value in dataclasses.asdict(facts).items() if name not in MOVING}
+
+
+def _hash(parts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
