@@ -175,7 +175,7 @@ def _add_image(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _gate(arguments: argparse.Namespace) -> int:
     from harness.campaign import gate_command
 
-    return gate_command.run(arguments, news=_tell)
+    return gate_command.run(arguments, out=_say, news=_tell)
 
 
 def _isa(arguments: argparse.Namespace) -> int:

@@ -17,11 +17,12 @@ from harness.records.verdict import Judgement
 from harness.store.read import StoredRun, is_reproduced, load_run
 
 
-def run(arguments: argparse.Namespace, *, news: Callable[[str], None]) -> int:
+def run(arguments: argparse.Namespace, *, out: Callable[[str], None], news: Callable[[str], None]) -> int:
     """Judge, print, and write the views that are asked for.
 
     Args:
         arguments: `run`, `json`, `html`, `markdown` and `csv`.
+        out: gets the table of verdicts.
         news: gets a line when the stored verdicts are others.
 
     Returns:
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace, *, news: Callable[[str], None]) -> int:
 
         compared = compare_boards(stored.record, stored.samples)
         width = shutil.get_terminal_size((100, 24)).columns
-        print(terminal.render(stored.record, judgement, compared, width=width, color=sys.stdout.isatty()))
+        out(terminal.render(stored.record, judgement, compared, width=width, color=sys.stdout.isatty()))
     if not is_reproduced(stored, judgement):
         news(not_reproduced(stored))
     return judgement.decision.exit_code
