@@ -27,6 +27,7 @@ from harness.emulator.image import Image
 from harness.emulator.machine.disk import name_backing
 from harness.emulator.machine.process import Machine, Source
 from harness.emulator.machine.qemu import COMMAND_VERSION, DISK, STATE, qemu_version
+from harness.emulator.retention import mark_used, remove_unused
 from harness.errors import ImageError
 from harness.spec.model import Emulation
 
@@ -87,10 +88,13 @@ class Snapshots:
                 _settle_and_save(machine, folder)
             return f"../{base.disk.parent.name}/{DISK}"
 
-        return self._stored(emulation, key, make)
+        source = self._stored(emulation, key, make)
+        if freed := remove_unused(self.folder(emulation, key).parent, ABOUT):
+            self.progress(f"removed prepared snapshots that were not used lately: {freed / 2**20:.0f} MiB")
+        return source
 
     def find(self, emulation: Emulation, key: str) -> Source | None:
-        """Give a snapshot if the cache has it; an empty key means the booted board."""
+        """Give a snapshot if the cache has it, which counts as a use; an empty key means the booted board."""
         return _read(self.folder(emulation, key))
 
     def start(self, emulation: Emulation, key: str = "") -> Machine:
@@ -175,6 +179,7 @@ class Snapshots:
 def _read(folder: Path) -> Source | None:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        mark_used(folder / ABOUT)
     except FileNotFoundError:
         return None
     return Source(folder / DISK, "qcow2", folder / STATE, about["id"])

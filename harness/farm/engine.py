@@ -128,6 +128,7 @@ class _Lane:
             if fatal is not None:
                 return self._reason(fatal)
             self._begin("waiting for work", float("inf"))
+            self._seat.share(self.cancel)
         self._begin("closing the board", 60.0)
         return None
 
@@ -241,7 +242,8 @@ class Engine:
             device: its name.
             opener: called on the thread with the lane's cancel event and progress.
             open_deadline_s: longest time that it may take.
-            seat: taken before the board is opened and kept while it has jobs; no deadline runs while it waits for one.
+            seat: taken before the board is opened, shared between jobs, given when there are none; no deadline runs
+                while it waits for one.
         """
         lane = _Lane(device, opener, open_deadline_s, self._progress, seat)
         self._lanes[device] = lane

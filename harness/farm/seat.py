@@ -8,10 +8,13 @@ from typing import Protocol
 
 
 class Seat(Protocol):
-    """A claim of one board; both calls may come any number of times, from the thread of the board."""
+    """A claim of one board; all calls may come any number of times, from the thread of the board."""
 
     def take(self, cancel: threading.Event, tell: Callable[[str], None]) -> None:
         """Wait for it; RunCancelled when `cancel` is set meanwhile. `tell` gets a line when it is not free."""
+
+    def share(self, cancel: threading.Event) -> None:
+        """Between two jobs: let another board that waits come first; a `take` follows."""
 
     def give(self) -> None:
         """Let another board have it."""
@@ -22,6 +25,9 @@ class Anywhere:
 
     def take(self, cancel: threading.Event, tell: Callable[[str], None]) -> None:
         """Return at once."""
+
+    def share(self, cancel: threading.Event) -> None:
+        """Nobody waits."""
 
     def give(self) -> None:
         """Keep nothing."""

@@ -2,7 +2,8 @@
 
 A cut file differs from the whole in three places: the number of operators, the place of the list of outputs, and the
 new list at its end. Outputs of the cut are the values that later operators would have read: a delegate drops what
-nobody reads.
+nobody reads. Values made of constants alone (weights of half precision made floats) are none: the runtime computes
+them when it loads, and XNNPACK fails to hand them out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _SHAPE, _NAME, _SIGNATURE = 0, 3, 7
 
 class TflitePrefix:
     """A model of which any number of first operators can be had; only its main graph is cut.
+
+    `outputs` are the numbers of the tensors that it returns.
 
     Raises:
         ValueError: the bytes are no TFLite model, or it has no operators or too many.
@@ -37,12 +40,16 @@ class TflitePrefix:
         self._count_at = self._follow(self._field(graph, _OPERATORS))
         self._outputs_at = self._field(graph, _OUTPUTS)
         self._given = set(self._vector(self._field(graph, _INPUTS)))
-        self._wanted = set(self._vector(self._outputs_at))
+        self.outputs = set(self._vector(self._outputs_at))
         found = self._tables(self._count_at)
         if not 0 < len(found) <= MAX_OPERATORS:
             raise ValueError(f"the graph has {len(found)} operators, a profile has 1 to {MAX_OPERATORS}")
         self._reads = [self._vector(self._field(each, _OPERATOR_INPUTS)) for each in found]
         self._makes = [self._vector(self._field(each, _OPERATOR_OUTPUTS)) for each in found]
+        self._flow = self._given.copy()
+        for reads, makes in zip(self._reads, self._makes):  # noqa: B905  Python 3.8
+            if not self._flow.isdisjoint(reads):
+                self._flow.update(makes)
         tensors = self._tables(self._follow(self._field(graph, _TENSORS)))
         self.operators = [
             self._operator(tensors, reads, makes)
@@ -51,8 +58,8 @@ class TflitePrefix:
 
     def model(self, count: int) -> bytes:
         """Return the model of the first `count` operators."""
-        made = self._given.union(*self._makes[:count])
-        live = sorted(made & self._wanted.union(*self._reads[count:]))
+        made = self._given.union(*self._makes[:count]) & (self._flow | self.outputs)
+        live = sorted(made & self.outputs.union(*self._reads[count:]))
         whole = bytearray(self._bytes) + bytes(-len(self._bytes) % 4)
         struct.pack_into("<I", whole, self._count_at, count)
         struct.pack_into("<I", whole, self._outputs_at, len(whole) - self._outputs_at)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,55 @@ def test_a_board_that_waits_gets_the_core_that_is_given() -> None:
     assert not thread.is_alive()
     assert not is_free(1)
     waiting.give()
+
+
+def test_an_open_board_gets_the_core_between_two_jobs() -> None:
+    """Two boards on one core: the second is open, too, and gets the core when the first is between two jobs."""
+    boards = [Core(cores=1), Core(cores=1)]
+    boards[0].take(NEVER, print)
+    said = threading.Event()
+    thread = threading.Thread(target=boards[1].take, args=(NEVER, lambda _: said.set()))
+    thread.start()
+    assert said.wait(10)
+
+    deadline = time.monotonic() + 10
+    while thread.is_alive() and time.monotonic() < deadline:
+        boards[0].share(NEVER)
+
+    assert not thread.is_alive()
+    assert not is_free(1)
+    for board in boards:
+        board.give()
+
+
+def test_no_board_is_opened_beyond_one_more_than_cores() -> None:
+    """Boards that are half way stay in memory: who holds no core may keep one place, and no third board gets in."""
+    first, second, third = (Core(cores=1) for _ in range(3))
+    first.take(NEVER, print)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(RunCancelled):
+        second.take(stop, print)  # its place stays its own
+
+    with pytest.raises(RunCancelled):
+        third.take(stop, print)
+    first.share(NEVER)
+    with pytest.raises(RunCancelled):
+        third.take(stop, print)
+    first.give()
+    third.take(stop, print)
+
+
+def test_a_board_that_nobody_waits_for_keeps_its_core() -> None:
+    """Sharing with nobody costs nothing."""
+    core = Core(cores=1)
+    core.take(NEVER, print)
+
+    core.share(NEVER)
+
+    assert not is_free(1)
+    core.give()
+    assert is_free(1)
 
 
 def test_a_core_is_shared_between_processes_and_freed_by_death() -> None:
