@@ -11,6 +11,7 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 | facts | files: [path], globs: [pattern], commands: [[argv]], plant, after | | files {path: text or null}, \
 globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
 each text cut at 64 KiB |
+| sensors | root: a sysfs root | | rails: every power source there, with one reading or why there is none |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
 | put | digest, size, offset | chunk <= 4 MiB | received, done; errors `integrity`, `disk`, `read_only` |
 | env | env, wheels: [{digest, filename}] | | installed (bool: false when it was there) |
@@ -29,11 +30,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 VERSION = 1
+EXTERNAL = "external"
+"""Kind of a meter that the controller reads: the board gives only the marks of windows, by its own clock."""
 
 
 @dataclass
 class MeterRequest:
-    """A power source that the board itself reads: `kind` hwmon, below `root` (a sysfs root), optionally one `rail`."""
+    """A power source: one that the board itself reads (`kind` of `harness.agent.power.source`), or `external`.
+
+    `root` is a sysfs root; `rail` names one, or several joined by `+`.
+    """
 
     kind: str
     root: str = "/sys"
@@ -90,6 +96,8 @@ class SessionRequest:
     """energy: shortest time under load."""
     idle_s: float = 0.0
     """energy: idle time before and after the window."""
+    lead_s: float = 0.0
+    """energy: load before and after the window, and rest before each idle time is counted."""
     deadline_s: float = 300.0
     count_work: bool = True
     deterministic: bool = False

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ class Operations:
         """Faults of the sessions so far."""
         self._by_name: dict[str, Operation] = {
             "hello": self._hello,
-            "ping": lambda _: Answer({"ok": True}),
+            "ping": lambda _: Answer({"ok": True, "monotonic_s": time.monotonic()}),
+            "sensors": self._sensors,
             "facts": self._facts,
             "has": self._has,
             "put": self._put,
@@ -108,6 +110,16 @@ class Operations:
 
         after = bool(asked.get("after"))
         return Task(lambda: spoil_facts(fault, read_facts(self._root, files, globs, commands), after=after))
+
+    def _sensors(self, frame: Frame) -> Task:
+        root = str(frame.header.get("root", "/sys"))
+
+        def look() -> dict[str, object]:
+            from harness.agent.power.source import survey
+
+            return {"rails": survey(root)}
+
+        return Task(look)
 
     def _has(self, frame: Frame) -> Answer:
         missing = [digest for digest in frame.header["digests"] if not self._store.has(digest)]

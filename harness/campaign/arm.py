@@ -9,11 +9,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.agent.message import MeterRequest, SessionReply, SessionRequest
-from harness.campaign.session import ENERGY_IDLE_S, ENERGY_WINDOW_S, MEMORY_REPEAT, PlannedSession
+from harness.agent.message import EXTERNAL, MeterRequest, SessionReply, SessionRequest
+from harness.campaign.energy import NOT_METERED, energy_times
+from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import Device, Tier
+from harness.spec.model import CONTROLLER_METERS, Device, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Arm:
         """
         workload = planned.workload
         energy = session.kind is SessionKind.ENERGY
+        times = energy_times(device.power) if energy and device.power else NOT_METERED
         return SessionRequest(
             nonce=secrets.token_hex(16),
             kind=session.kind.value,
@@ -52,9 +54,10 @@ class Arm:
             warmup=workload.warmup,
             repeat=min(workload.repeat, MEMORY_REPEAT) if session.kind is SessionKind.MEMORY else workload.repeat,
             batch=workload.batch,
-            window_s=ENERGY_WINDOW_S if energy else 0.0,
-            idle_s=ENERGY_IDLE_S if energy else 0.0,
-            deadline_s=workload.deadline_s,
+            window_s=times.window_s,
+            idle_s=times.idle_s,
+            lead_s=times.lead_s,
+            deadline_s=workload.deadline_s + times.longest_s,
             deterministic=device.tier is Tier.DETERMINISTIC,
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy else None,
@@ -98,4 +101,7 @@ class Arm:
 
 def _meter(device: Device) -> MeterRequest | None:
     power = device.power
-    return MeterRequest(power.kind, power.root, power.rail, power.rate_hz) if power else None
+    if power is None:
+        return None
+    kind = EXTERNAL if power.kind in CONTROLLER_METERS else power.kind
+    return MeterRequest(kind, power.root, power.rail, power.rate_hz)

@@ -22,9 +22,6 @@ TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, T
 MEMORY_SESSIONS = {Tier.HARDWARE: 3, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 2, Tier.REPLAYED: 0}
 MEMORY_REPEAT = 20
 """Inferences of a memory session: the peak stands after a few, and none of them is timed."""
-ENERGY_WINDOW_S = 10.0
-"""Source: MLPerf Tiny's energy rule, at least 10 s under load."""
-ENERGY_IDLE_S = 5.0
 _ORDER = (SessionKind.ACCURACY, SessionKind.MEMORY, SessionKind.TIMING, SessionKind.ENERGY)
 
 

@@ -37,6 +37,16 @@ class BoardSettings:
     noise: tuple[Noise, ...]
 
 
+_SENSED = ("rate", "scope", "accuracy", "offset", "averaging", "range", "window")
+_RATES = {"pmic": 10.0, "scpi": 10.0, "plug": 1.0}
+"""Samples per second of a meter that nobody says more of: asking these takes long, or slows the board."""
+_EXAMPLES = {
+    "modelled": "idle: 1.9 W, per_instruction: 0.35 nJ",
+    "scpi": "address: 'meter.lab:5025', queries: ['MEAS:POW?']",
+    "plug": "address: 'plug.lab', make: shelly-gen2",
+}
+
+
 def check_board(form: BoardForm, document: Document, where: Location, problems: list[Problem]) -> None:
     """Check what no single field can: builds against their family, power against its meter, cores against repeats."""
     for family, build in form.runtimes.items():
@@ -51,20 +61,26 @@ def check_board(form: BoardForm, document: Document, where: Location, problems: 
 
 
 def _check_power(power: PowerForm, document: Document, where: Location, problems: list[Problem]) -> None:
-    own = {"hwmon": {"rail", "root", "rate"}, "modelled": {"idle", "per_instruction"}}[power.meter]
+    own, needed = _keys_of(power.meter)
     for key in sorted(power.model_fields_set - own - {"meter"}):
         node = document.find([*where, key], key=True)
         problems.append(
             document.problem(node, f"'{key}' is nothing of the meter '{power.meter}'", suggest(key, sorted(own)))
         )
-    if power.meter == "modelled":
-        for key in sorted(own - power.model_fields_set):
-            node = document.find(where)
-            problems.append(
-                document.problem(
-                    node, f"a modelled meter needs the key '{key}'", "idle: 1.9 W, per_instruction: 0.35 nJ"
-                )
-            )
+    for key in sorted(needed - power.model_fields_set):
+        said = f"a meter '{power.meter}' needs the key '{key}'"
+        problems.append(document.problem(document.find(where), said, _EXAMPLES[power.meter]))
+
+
+def _keys_of(meter: str) -> tuple[set[str], set[str]]:
+    """Return the keys that a meter may have, and those that it must have."""
+    if meter == "modelled":
+        return {"idle", "per_instruction"}, {"idle", "per_instruction"}
+    if meter == "scpi":
+        return {*_SENSED, "address", "queries", "setup"}, {"address", "queries"}
+    if meter == "plug":
+        return {*_SENSED, "address", "make", "channel"}, {"address", "make"}
+    return {*_SENSED, "rail"} | (set() if meter == "pmic" else {"root"}), set()
 
 
 def settle(chain: Sequence[Written]) -> BoardSettings:
@@ -113,7 +129,18 @@ def _meter(power: dict[str, Any]) -> MeterSpec:
         kind=form.meter,
         rail=form.rail,
         root=form.root,
-        rate_hz=form.rate,
+        rate_hz=power.get("rate", _RATES.get(form.meter, form.rate)),
         idle_w=form.idle,
         joule_per_instruction=form.per_instruction,
+        scope=form.scope or ("wall" if form.meter == "plug" else ""),
+        accuracy=form.accuracy,
+        offset_w=form.offset,
+        averaging_s=form.averaging,
+        range_w=form.range,
+        window_s=form.window,
+        address=form.address,
+        queries=tuple(form.queries),
+        setup=tuple(form.setup),
+        make=form.make,
+        channel=form.channel,
     )

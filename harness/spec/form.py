@@ -24,7 +24,9 @@ RUNTIMES: dict[str, tuple[str, ...]] = {
 """Runtime families and the suffixes of their model files."""
 
 _BUILDS = {"onnxruntime": ("onnxruntime",), "tflite": ("tflite-runtime", "ai-edge-litert")}
-METERS = ("hwmon", "modelled")
+METERS = ("hwmon", "iio", "ina3221x", "pmic", "supply", "counter", "scpi", "plug", "modelled")
+SCOPES = ("wall", "board", "module", "rails")
+PLUGS = ("shelly-gen1", "shelly-gen2", "tasmota")
 TASKS = ("classification", "parity")
 TAILS = ("normal", "heavy")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -181,11 +183,60 @@ class PowerForm(Form):
 
     noun: ClassVar[str] = "power"
     meter: Annotated[str, one_of("meter", METERS), WithJsonSchema({"enum": list(METERS)})] = Field(
-        description="`hwmon`: the board's own sensor. `modelled`: computed from `idle` and `per_instruction`."
+        description="Read by the board: `hwmon`, `iio`, `ina3221x` (JetPack 4), `pmic` (Raspberry Pi 5), `supply` "
+        "(battery), `counter` (joules). Read by the controller: `scpi`, `plug`. `modelled`: computed from `idle` and "
+        "`per_instruction`. See docs/power.md; `fleetgate doctor` proposes one."
     )
-    rail: str = Field(default="", description="hwmon: label of the rail.", examples=["VDD_IN"], max_length=64)
-    root: RemotePath = Field(default="/sys", description="hwmon: root of the sysfs tree.", examples=["/sys"])
-    rate: Rate = Field(default=50.0, description="hwmon: samples per second.", examples=["50 /s"])
+    rail: str = Field(
+        default="",
+        description="Label of the rail that the board reads, or several joined by `+`.",
+        examples=["VDD_IN"],
+        max_length=200,
+    )
+    root: RemotePath = Field(default="/sys", description="Root of the board's sysfs tree.", examples=["/sys"])
+    rate: Rate = Field(
+        default=50.0,
+        description="Samples per second; without: 50, of `pmic` and `scpi` 10, of `plug` 1.",
+        examples=["50 /s"],
+    )
+    scope: Annotated[str, one_of("scope", SCOPES), WithJsonSchema({"enum": list(SCOPES)})] = Field(
+        default="", description="What the meter sees; without: what the source is known to see, `wall` for `plug`."
+    )
+    accuracy: Ratio = Field(
+        default=0.0, description="Bound of the relative error; without: 5 % is assumed and said.", examples=["1 %"]
+    )
+    offset: Watts = Field(default=0.0, description="Bound of the error that does not scale.", examples=["10 mW"])
+    averaging: Seconds = Field(
+        default=0.0,
+        description="Time over which a reading is an average; stronger than the board's word.",
+        examples=["1 s"],
+    )
+    range: Watts = Field(default=0.0, description="Power at which the sensor is at its end.", examples=["15 W"])
+    window: Seconds = Field(
+        default=0.0,
+        description="Shortest time under load; without: 10 s, or as long as 120 samples and 25 averaging times take.",
+        examples=["30 s"],
+    )
+    address: str = Field(
+        default="",
+        description="scpi, plug: host and port of the meter.",
+        examples=["meter.lab:5025"],
+        max_length=255,
+        pattern=r"^\[?[A-Za-z0-9_.:-]*\]?(:[0-9]{1,5})?$",
+    )
+    queries: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
+        default=[],
+        description="scpi: what asks for the power, or two that ask for volts and amperes.",
+        examples=[["MEAS:POW?"], ["MEAS:VOLT?", "MEAS:CURR?"]],
+        max_length=2,
+    )
+    setup: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
+        default=[], description="scpi: sent once, before the first query.", examples=[["SENS:RANG 15"]], max_length=32
+    )
+    make: Annotated[str, one_of("make", PLUGS), WithJsonSchema({"enum": list(PLUGS)})] = Field(
+        default="", description="plug: whose words it speaks."
+    )
+    channel: int = Field(default=0, ge=0, le=15, description="plug: which of its outputs.")
     idle: Watts = Field(default=0.0, description="modelled: power of the board at rest.", examples=["1.9 W"])
     per_instruction: Joules = Field(
         default=0.0, description="modelled: energy of one instruction on top of idle.", examples=["0.35 nJ"]

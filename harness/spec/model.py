@@ -100,9 +100,13 @@ class Ssh:
     """`SHA256:…` fingerprint or a public key line; empty: known_hosts decides."""
 
 
+CONTROLLER_METERS = frozenset({"scpi", "plug"})
+"""Kinds of meter that the controller reads; all others, but for `modelled`, the board reads itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeterSpec:
-    """The power source of a board; `kind` is `hwmon` or `modelled`."""
+    """The power source of a board; `kind` is one of `harness.spec.form.METERS`. Zeros: not declared."""
 
     kind: str
     rail: str = ""
@@ -110,6 +114,20 @@ class MeterSpec:
     rate_hz: float = 50.0
     idle_w: float = 0.0
     joule_per_instruction: float = 0.0
+    scope: str = ""
+    """wall, board, module or rails; empty: what the source is known to see."""
+    accuracy: float = 0.0
+    """Bound of the relative error."""
+    offset_w: float = 0.0
+    averaging_s: float = 0.0
+    range_w: float = 0.0
+    window_s: float = 0.0
+    """Shortest time under load."""
+    address: str = ""
+    queries: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    make: str = ""
+    channel: int = 0
 
 
 @dataclass(frozen=True, slots=True)

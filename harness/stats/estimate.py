@@ -23,9 +23,9 @@ from harness.records.verdict import Estimate
 from harness.spec.model import Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
 from harness.stats.conformance import conformance_estimate
-from harness.stats.energy import energy_figures
+from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, contradiction, valid_sessions
-from harness.stats.figure import HWMON_FIGURES, KINDS, TIMES, is_modelled, session_figure, session_kind
+from harness.stats.figure import KINDS, SENSED_FIGURES, TIMES, is_modelled, session_figure, session_kind
 from harness.stats.interval import Interval, median_interval, student_interval
 from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
@@ -111,7 +111,7 @@ def interval_over_sessions(
 
 def is_near_normal(evidence: Evidence, metric: str) -> bool:
     """Tell whether the metric's sessions scatter so little and evenly that Student's t may bound them."""
-    if metric.startswith("memory.") or metric in HWMON_FIGURES:
+    if metric.startswith("memory.") or metric in SENSED_FIGURES:
         return True
     return evidence.planned.tier is Tier.DETERMINISTIC
 
@@ -155,11 +155,11 @@ def _untrusted_time(evidence: Evidence, metric: str, role: Role) -> Missing | No
 
 
 def _energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, float]:
-    if is_modelled(evidence, metric) or metric not in HWMON_FIGURES:
+    if is_modelled(evidence, metric) or metric not in SENSED_FIGURES:
         return {}
     sessions = valid_sessions(evidence, role, SessionKind.ENERGY)
-    found = [] if isinstance(sessions, Missing) else [energy_figures(evidence, session) for session in sessions]
-    figures = [item for item in found if not isinstance(item, Missing)]
+    found = [] if isinstance(sessions, Missing) else [session_energy(evidence, session) for session in sessions]
+    figures = [item.figures() for item in found if not isinstance(item, Missing)]
     shared = set.intersection(*(set(item) for item in figures)) if figures else set()
     return {name: float(np.mean([item[name] for item in figures])) for name in sorted(shared)}
 

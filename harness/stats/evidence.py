@@ -34,6 +34,7 @@ FLAG_WORDS = {
     "foreign-load": "other work kept the session from its core",
     "clock-step": "the wall clock was set",
     "swapped": "the session was swapped out",
+    "supply-changed": "the battery was charged, or the supply changed",
 }
 
 
@@ -44,6 +45,7 @@ FLAG_ABSTENTIONS = {
     "foreign-load": Abstention.LOAD,
     "swapped": Abstention.LOAD,
     "clock-step": Abstention.CLOCK,
+    "supply-changed": Abstention.SENSOR,
 }
 
 

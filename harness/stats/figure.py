@@ -13,7 +13,7 @@ import numpy as np
 from harness.records.cell import SessionKind, SessionRecord
 from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.spec.model import Device, Tier
-from harness.stats.energy import energy_figures
+from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
 
@@ -27,7 +27,7 @@ ONCE = {"work.load": "load_instructions", "work.first": "first_instructions"}
 FEWEST_COUNTS = 24
 """Single counts scatter by 0.4 % (allocation), the median of this many does not; boards may count fewer."""
 
-HWMON_FIGURES = {"power.mean": "total_w", "power.idle": "idle_w", "energy.per_inference": "total_j"}
+SENSED_FIGURES = {"power.mean": "total_w", "power.idle": "idle_w", "energy.per_inference": "total_j"}
 """Energy is gated as a whole, as a battery pays it; the figure with idle subtracted is kept beside it."""
 
 KINDS = {
@@ -35,7 +35,7 @@ KINDS = {
     **dict.fromkeys(("work.instructions", *ONCE), SessionKind.TIMING),
     "memory.peak": SessionKind.MEMORY,
     "memory.model": SessionKind.MEMORY,
-    **dict.fromkeys(HWMON_FIGURES, SessionKind.ENERGY),
+    **dict.fromkeys(SENSED_FIGURES, SessionKind.ENERGY),
 }
 """Metrics that have one figure per session, and the kind of session that brings it."""
 
@@ -159,11 +159,11 @@ def _modelled_energy(evidence: Evidence, session: SessionRecord, _: str) -> floa
     return power.idle_w * latency + power.joule_per_instruction * work
 
 
-def _hwmon(evidence: Evidence, session: SessionRecord, metric: str) -> float | Missing:
-    figures = energy_figures(evidence, session)
-    if isinstance(figures, Missing):
-        return figures
-    found = figures.get(HWMON_FIGURES[metric])
+def _sensed(evidence: Evidence, session: SessionRecord, metric: str) -> float | Missing:
+    found_energy = session_energy(evidence, session)
+    if isinstance(found_energy, Missing):
+        return found_energy
+    found = found_energy.figures().get(SENSED_FIGURES[metric])
     return Missing(f"session {session.order} has no idle time to measure") if found is None else found
 
 
@@ -175,5 +175,5 @@ _RULES: dict[str, Callable[[Evidence, SessionRecord, str], float | Missing]] = {
     "memory.model": _model_memory,
     "work.instructions": _work,
     **dict.fromkeys(ONCE, _work_once),
-    **dict.fromkeys(HWMON_FIGURES, _hwmon),
+    **dict.fromkeys(SENSED_FIGURES, _sensed),
 }

@@ -154,7 +154,9 @@ def _sessions(scene: Scene, arrays: dict[str, AnyArray]) -> tuple[SessionRecord,
     roles = (Role.CANDIDATE,) if scene.baseline is None else (Role.BASELINE, Role.CANDIDATE)
     found: list[SessionRecord] = []
     kinds = [SessionKind.TIMING] * scene.sessions + [SessionKind.MEMORY] * min(scene.sessions, 3)
-    kinds += [SessionKind.ACCURACY] + ([SessionKind.ENERGY] * 3 if scene.power and scene.power.kind == "hwmon" else [])
+    kinds += [SessionKind.ACCURACY] + (
+        [SessionKind.ENERGY] * 3 if scene.power and scene.power.kind != "modelled" else []
+    )
     for kind in kinds:
         for role in roles:
             found.append(add_session(scene, len(found), (role, kind), rng, arrays))

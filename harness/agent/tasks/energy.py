@@ -1,33 +1,56 @@
 """The energy session: idle, then inferences back to back for a whole window, then idle again, under a power sampler.
 
-Window and samples are stamped by the same monotonic clock of the board. Integration, subtraction of idle and validity
-are the controller's: here nothing is averaged.
+The load begins some time before the window and ends after it, so that no edge of the window is an edge of the power: a
+sensor that averages would smear that one. How fast the same loop runs unsampled is measured before and after. Window
+and samples are stamped by the same monotonic clock of the board. Integration, subtraction of idle and validity are the
+controller's: here nothing is averaged.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from harness.agent.message import EXTERNAL
 from harness.agent.meters.control import time_control_s
-from harness.agent.meters.power import PowerSampler, find_rails
 from harness.agent.meters.thermal import Thermometer
 from harness.agent.refusal import Refusal
 from harness.agent.tasks.load import bind_first, quiesce
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.agent.message import MeterRequest
+    from harness.agent.power.rail import Rail
+    from harness.agent.power.sampler import PowerSampler, PowerTrace
     from harness.agent.session import Session
+
+_PLAIN_S = 1.0
+"""Longest time for which the loop runs unsampled, before and after."""
+_SETTLED = 0.3
+"""Share of it that is not timed: the clock frequency may still rise."""
+
+
+class Loop(NamedTuple):
+    """Inferences back to back, by the monotonic clock."""
+
+    start_s: float
+    end_s: float
+    calls: int
 
 
 def run(session: Session) -> None:
     """Sample power around and during a window of inferences.
 
-    Arrays: power_t_s, power_w float64. Scalars: window_start_s, window_end_s, inference_count, idle_before_start_s,
-    idle_before_end_s, idle_after_start_s, idle_after_end_s, power_late_count, power_rate_hz, control_before_s,
-    control_after_s.
+    Arrays, unless the meter is external: power_t_s float64 (n,) and power_w (n,), with several rails also rail_w
+    (n, rails); of counters instead energy_j (n, counters) and energy_range_j (counters,), 0 where it is not known.
+    Scalars: window_start_s, window_end_s, inference_count, idle_{before,after}_{start,end}_s,
+    plain_{before,after}_s per inference while nobody samples, power_late_count, power_rate_hz, control_before_s,
+    control_after_s, and of what the sensor tells: power_window_s, power_step_w, power_range_w, power_rival_ratio,
+    power_read_s, power_is_regular. Settings: power_source, power_scope, power_fault.
 
     Raises:
         Refusal: `sensor` when the meter is not there.
@@ -35,40 +58,111 @@ def run(session: Session) -> None:
     request = session.request
     if request.meter is None:
         raise Refusal("sensor", "an energy session needs a meter")
-    sampler = PowerSampler(find_rails(request.meter), request.meter.rate_hz, request.deadline_s)
+    rails = _find_rails(session, request.meter)
+    sampler = _make_sampler(rails, request.meter, request.deadline_s)
     session.scalars["control_before_s"] = time_control_s()
-    model = session.load()
-    call = bind_first(session, model)
+    call = bind_first(session, session.load())
     session.enter("run")
     for _ in range(max(1, request.warmup)):
         call()
     quiesce()
     thermometer = Thermometer(request.meter.root)
-    sampler.start(_other_cores(session.cores))
-    marks = {}
-    marks["idle_before_start_s"], marks["idle_before_end_s"] = _idle(request.idle_s)
-    count = 0
-    clock = time.monotonic
-    start = clock()
-    end = start
-    while count < request.repeat or end - start < request.window_s:
-        call()
-        count += 1
-        end = clock()
-    marks["idle_after_start_s"], marks["idle_after_end_s"] = _idle(request.idle_s)
-    trace = sampler.stop()
-    session.arrays["power_t_s"] = np.array(trace.times_s, dtype=np.float64)
-    session.arrays["power_w"] = np.array(trace.watts, dtype=np.float64)
+    session.scalars["plain_before_s"] = _time_plain(call, request.window_s)
+    if sampler:
+        sampler.start(_other_cores(session.cores))
+    window = _measure(session, call)
+    if sampler:
+        _keep(session, rails, sampler.stop())
+        session.scalars["power_is_regular"] = float(sampler.is_regular)
+    session.scalars["plain_after_s"] = _time_plain(call, request.window_s)
+    if changed := _say_states(rails):
+        session.flags.append("supply-changed")
+        session.settings["power_fault"] = changed[0]
     session.scalars.update(
-        marks,
         control_after_s=time_control_s(),
-        window_start_s=start,
-        window_end_s=end,
-        inference_count=float(count),
-        power_late_count=float(trace.late),
+        window_start_s=window.start_s,
+        window_end_s=window.end_s,
+        inference_count=float(window.calls),
         power_rate_hz=request.meter.rate_hz,
         **thermometer.scalars(),
     )
+
+
+def _find_rails(session: Session, meter: MeterRequest) -> list[Rail]:
+    if meter.kind == EXTERNAL:
+        return []
+    # Only here: no other session shall carry the sources in its memory.
+    from harness.agent.power.source import find_rails
+
+    rails = find_rails(meter)
+    session.settings["power_source"] = "+".join(rail.describe() for rail in rails)[:400]
+    session.settings["power_scope"] = "+".join(sorted({rail.scope for rail in rails}))
+    return rails
+
+
+def _make_sampler(rails: list[Rail], meter: MeterRequest, longest_s: float) -> PowerSampler | None:
+    if not rails:
+        return None
+    from harness.agent.power.sampler import PowerSampler
+
+    return PowerSampler(rails, meter.rate_hz, longest_s)
+
+
+def _measure(session: Session, call: Callable[[], Any]) -> Loop:
+    """Idle, load before the window, window, load after it, idle; the idle times are noted as marks."""
+    request, scalars = session.request, session.scalars
+    _idle(request.lead_s)
+    scalars["idle_before_start_s"], scalars["idle_before_end_s"] = _idle(request.idle_s)
+    _loop(call, 0, request.lead_s)
+    window = _loop(call, request.repeat, request.window_s)
+    _loop(call, 0, request.lead_s)
+    _idle(request.lead_s)
+    scalars["idle_after_start_s"], scalars["idle_after_end_s"] = _idle(request.idle_s)
+    return window
+
+
+def _loop(call: Callable[[], Any], fewest: int, shortest_s: float) -> Loop:
+    clock, count = time.monotonic, 0
+    start = end = clock()
+    while count < fewest or end - start < shortest_s:
+        call()
+        count += 1
+        end = clock()
+    return Loop(start, end, count)
+
+
+def _time_plain(call: Callable[[], Any], window_s: float) -> float:
+    span_s = min(_PLAIN_S, window_s)
+    _loop(call, 1, _SETTLED * span_s)
+    done = _loop(call, 1, span_s)
+    return (done.end_s - done.start_s) / done.calls
+
+
+def _keep(session: Session, rails: list[Rail], trace: PowerTrace) -> None:
+    values = np.array(trace.values, dtype=np.float64).reshape(len(trace.times_s), len(rails))
+    session.arrays["power_t_s"] = np.array(trace.times_s, dtype=np.float64)
+    if rails[0].quantity == "energy":
+        session.arrays["energy_j"] = values
+        session.arrays["energy_range_j"] = np.array([rail.range for rail in rails], dtype=np.float64)
+    else:
+        session.arrays["power_w"] = values.sum(axis=1)
+        if len(rails) > 1:
+            session.arrays["rail_w"] = values
+    if trace.fault:
+        session.settings["power_fault"] = trace.fault
+    # What is not known of one rail is not known of their sum.
+    windows = [rail.window_s for rail in rails]
+    steps, ranges = [rail.step for rail in rails], [rail.range for rail in rails]
+    told = {"power_rival_ratio": trace.rival_ratio, "power_window_s": max(windows) if all(windows) else 0.0}
+    if rails[0].quantity == "power":
+        told["power_step_w"] = max(steps) if all(steps) else 0.0
+        told["power_range_w"] = sum(ranges) if all(ranges) else 0.0
+    session.scalars.update({name: value for name, value in told.items() if value})
+    session.scalars.update(power_late_count=float(trace.late), power_read_s=trace.read_s)
+
+
+def _say_states(rails: list[Rail]) -> list[str]:
+    return [words for words in (rail.state() for rail in rails if rail.state) if words]
 
 
 def _idle(seconds: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The hwmon reader on a sysfs of our own: units, choice of rails, and a sampler that keeps time."""
+"""The hwmon source on a sysfs of our own: units, choice of rails, and a sampler that keeps time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.agent.message import MeterRequest
-from harness.agent.meters.power import PowerSampler, find_rails, list_rails
 from harness.agent.meters.thermal import Thermometer, read_hottest_c
+from harness.agent.power.hwmon import list_rails
+from harness.agent.power.sampler import PowerSampler
+from harness.agent.power.source import find_rails
 from harness.agent.refusal import Refusal
 
 
@@ -39,7 +41,7 @@ def sample(root: Path, rail: str = "") -> list[float]:
     sampler = PowerSampler(find_rails(request), 200.0, 5.0)
     sampler.start({0})
     time.sleep(0.1)
-    return sampler.stop().watts
+    return [sum(values) for values in sampler.stop().values]
 
 
 def test_power_file_is_microwatts(tmp_path: Path) -> None:
@@ -114,8 +116,9 @@ def test_lost_sensor_gives_nan(tmp_path: Path) -> None:
 
     trace = sampler.stop()
 
-    assert trace.watts[0] == 1.0
-    assert math.isnan(trace.watts[-1])
+    assert trace.values[0] == [1.0]
+    assert math.isnan(trace.values[-1][0])
+    assert "power1_input: '' is no number" in trace.fault
 
 
 def test_samples_stand_at_absolute_deadlines(tmp_path: Path) -> None:
@@ -131,6 +134,31 @@ def test_samples_stand_at_absolute_deadlines(tmp_path: Path) -> None:
     first = times[0]
     assert all(t - first > k * 0.01 - 0.01 for k, t in enumerate(times))
     assert abs(first - time.monotonic()) < 60
+
+
+def test_samples_do_not_keep_step_with_a_load(tmp_path: Path) -> None:
+    """Each falls at a random moment of its period: what repeats with the period is met at all of its moments."""
+    chip(tmp_path, 0, INA226)
+    sampler = PowerSampler(find_rails(MeterRequest("hwmon", root=str(tmp_path))), 200.0, 5.0)
+    sampler.start({0})
+    time.sleep(0.6)
+
+    times = sampler.stop().times_s
+
+    thirds = [0, 0, 0]
+    for t in times:
+        thirds[int((t - times[0]) % 0.005 / 0.005 * 3) % 3] += 1
+    assert min(thirds) > len(times) / 10
+
+
+def test_a_chip_is_checked_against_itself(tmp_path: Path) -> None:
+    """Where one chip tells power as well as volts and amperes, their ratio is told."""
+    chip(tmp_path, 0, {**INA226, "curr1_input": "900"})
+    sampler = PowerSampler(find_rails(MeterRequest("hwmon", root=str(tmp_path))), 200.0, 5.0)
+    sampler.start({0})
+    time.sleep(0.1)
+
+    assert sampler.stop().rival_ratio == pytest.approx(0.9 * 5.0 / 5.025)
 
 
 def test_temperature_is_that_of_the_hottest_zone(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ SPOILED = {
     "window not covered": (lambda t, w: (t[t < 12], w[t < 12]), "not covered", Outcome.INCONCLUSIVE),
     "clock backwards": (lambda t, w: (t[::-1], w), "do not increase", Outcome.INFRA),
     "lengths differ": (lambda t, w: (t[:-1], w), "do not increase with its samples", Outcome.INFRA),
-    "NaN": (lambda t, w: (t, np.where(t > 9, np.nan, w)), "NaN", Outcome.INFRA),
+    "NaN": (lambda t, w: (t, np.where(t > 9, np.nan, w)), "were no number", Outcome.INCONCLUSIVE),
 }
 
 
