@@ -8,6 +8,7 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 |---|---|---|---|
 | hello | holder, ttl_s, nonce, selftest | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
 | ping | | | (renews the lease) |
+| clock | | | monotonic_s: by the clock that sessions stamp with |
 | facts | files: [path], globs: [pattern], commands: [[argv]], plant, after | | files {path: text or null}, \
 globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
 each text cut at 64 KiB |

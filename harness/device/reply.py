@@ -14,6 +14,8 @@ from harness.errors import InfraError
 T = TypeVar("T")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Word = Annotated[str, Field(max_length=300)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,37 @@ class Installed:
     """Whether an environment was installed now (True) or was there."""
 
     installed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The board's monotonic clock at the moment of its answer, seconds."""
+
+    monotonic_s: Annotated[float, Field(allow_inf_nan=False, ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class RailSeen:
+    """One power source of a board; zeros are not known, `reading` is in W, or in J of a counter."""
+
+    meter: Word
+    chip: Word
+    channel: Word
+    label: Word
+    quantity: Word
+    scope: Word
+    window_s: Amount
+    step: Amount
+    range: Amount
+    reading: Annotated[float, Field(allow_inf_nan=False)] | None
+    fault: Annotated[str, Field(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSurvey:
+    """Every power source that a board itself can read."""
+
+    rails: Annotated[list[RailSeen], Field(max_length=1000)]
 
 
 @lru_cache(maxsize=16)

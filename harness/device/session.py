@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.agent.message import PlantRequest, SessionRequest
+from harness.agent.message import EXTERNAL, PlantRequest, SessionRequest
 from harness.device.cancel import Cancellation
 from harness.device.client import AgentClient
 from harness.device.condition import compare
@@ -24,8 +24,9 @@ from harness.device.crash import name_instruction
 from harness.device.deploy import deploy
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.facts import REQUEST, parse_facts
+from harness.device.metering import measure_externally
 from harness.device.reach import reach_board, reach_local
-from harness.device.reply import Installed, parse_reply
+from harness.device.reply import Clock, Installed, PowerSurvey, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
 from harness.device.turn import CONTROLLER, turn
@@ -144,21 +145,36 @@ class OpenDevice:
         with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
             started = time.monotonic()
             before = self._read_facts(asked.plant) if is_watched else None
-            reply = self._client.request(
-                "session",
-                dataclasses.asdict(asked),
-                deadline_s=request.deadline_s * slowest + MARGIN_S,
-                quiet=asked.deterministic,
-            )
-        if _is_file_gone(reply.header):
-            self._send_again(asked.model)
-        result = open_envelope(reply.header, reply.payload, asked, where=self._where)
+            result = self._run(asked, request.deadline_s * slowest + MARGIN_S)
         if result.reply.error is not None:
             result.reply.error["message"] = name_instruction(result.reply.error, self.facts)
         if before is not None:
             flags = compare(before, self._read_facts(asked.plant, after=True), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
         return dataclasses.replace(result, seconds=time.monotonic() - started)
+
+    def _run(self, asked: SessionRequest, deadline_s: float) -> SessionResult:
+        """Send one session, beside the recording of a meter that the controller reads."""
+
+        def run() -> SessionResult:
+            fields = dataclasses.asdict(asked)
+            reply = self._client.request("session", fields, deadline_s=deadline_s, quiet=asked.deterministic)
+            if _is_file_gone(reply.header):
+                self._send_again(asked.model)
+            return open_envelope(reply.header, reply.payload, asked, where=self._where)
+
+        meter = self.spec.power
+        if meter is None or asked.meter is None or asked.meter.kind != EXTERNAL:
+            return run()
+        return measure_externally(meter, self._read_clock, run, nonce=asked.nonce)
+
+    def _read_clock(self) -> float:
+        return parse_reply(Clock, self._client.request("clock", deadline_s=30.0)).monotonic_s
+
+    def survey_power(self) -> PowerSurvey:
+        """List every power source that the board itself can read, with one reading of each."""
+        root = self.spec.power.root if self.spec.power else "/sys"
+        return parse_reply(PowerSurvey, self._client.request("sensors", {"root": root}, deadline_s=60.0))
 
     @property
     def _is_deterministic(self) -> bool:

@@ -14,6 +14,7 @@ from harness.records.cell import SessionRecord
 from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.stats.energy_uncertainty import EnergyUncertainty, energy_uncertainty
 from harness.stats.evidence import Evidence, Missing, finite, implausible
+from harness.stats.marker import lag_problem
 from harness.stats.quantile import FloatArray
 from harness.stats.sensor import (
     MOST_DROPPED,
@@ -96,6 +97,9 @@ def session_energy(evidence: Evidence, session: SessionRecord) -> SessionEnergy 
     idle = _idle_w(session, trace, sensor)
     if isinstance(idle, Missing):
         return idle
+    lag = "" if idle is None else lag_problem(trace, session, sensor, idle)
+    if lag:
+        return _spoiled(lag)
     total_j = loaded.energy_j() / inferences
     per_inference = (
         value / inferences

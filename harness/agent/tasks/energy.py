@@ -47,7 +47,7 @@ def run(session: Session) -> None:
 
     Arrays, unless the meter is external: power_t_s float64 (n,) and power_w (n,), with several rails also rail_w
     (n, rails); of counters instead energy_j (n, counters) and energy_range_j (counters,), 0 where it is not known.
-    Scalars: window_start_s, window_end_s, inference_count, idle_{before,after}_{start,end}_s,
+    Scalars: load_start_s, window_start_s, window_end_s, load_end_s, inference_count, idle_{before,after}_{start,end}_s,
     plain_{before,after}_s per inference while nobody samples, power_late_count, power_rate_hz, control_before_s,
     control_after_s, and of what the sensor tells: power_window_s, power_step_w, power_range_w, power_rival_ratio,
     power_read_s, power_is_regular. Settings: power_source, power_scope, power_fault.
@@ -113,9 +113,9 @@ def _measure(session: Session, call: Callable[[], Any]) -> Loop:
     request, scalars = session.request, session.scalars
     _idle(request.lead_s)
     scalars["idle_before_start_s"], scalars["idle_before_end_s"] = _idle(request.idle_s)
-    _loop(call, 0, request.lead_s)
+    scalars["load_start_s"] = _loop(call, 0, request.lead_s).start_s
     window = _loop(call, request.repeat, request.window_s)
-    _loop(call, 0, request.lead_s)
+    scalars["load_end_s"] = _loop(call, 0, request.lead_s).end_s
     _idle(request.lead_s)
     scalars["idle_after_start_s"], scalars["idle_after_end_s"] = _idle(request.idle_s)
     return window

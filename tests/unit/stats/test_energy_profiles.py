@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,13 +14,18 @@ from harness.records.outcome import Outcome
 from harness.spec.model import MeterSpec
 from harness.stats import Evidence, Missing, estimate
 from harness.stats.energy import SessionEnergy, session_energy
+from harness.stats.marker import lag_problem
 from harness.stats.quantile import FloatArray
+from harness.stats.sensor import sensor_of
+from harness.stats.trace import PowerTrace
 from harness.testing.evidence import Scene
 
 WINDOW = (6.0, 16.0)
 IDLE = {"idle_before_start_s": 0.2, "idle_before_end_s": 5.0, "idle_after_start_s": 17.0, "idle_after_end_s": 21.8}
 LENGTH_S = 22.0
 INFERENCES = 1000.0
+_SESSION = next(item for item in Scene(power=MeterSpec("hwmon")).evidence().cell.sessions)
+SENSOR = sensor_of(None, replace(_SESSION, scalars={"power_rate_hz": 50.0}))
 EXACT = MeterSpec("hwmon", accuracy=0.01)
 Profile = Callable[[FloatArray], FloatArray]
 
@@ -52,15 +58,16 @@ def sample(profile: Profile, rate_hz: float, *, seed: int = 1, noise_w: float = 
     count = np.concatenate(([0.0], np.cumsum(power) * 1e-4))
     period_s = 1.0 / rate_hz
     t = np.arange(int(LENGTH_S * rate_hz)) * period_s
-    t = t if averaging else t + rng.random(t.size) * period_s
+    t = np.asarray(t if averaging else t + rng.random(t.size) * period_s, dtype=np.float64)
     at = np.minimum((t / 1e-4).astype(int), fine.size - 1)
     before = np.maximum(at - int(period_s / 1e-4), 0)
     watts = (count[at + 1] - count[before]) / ((at + 1 - before) * 1e-4) if averaging else power[at]
+    watts = np.asarray(watts, dtype=np.float64)
     return Trace(t, watts + rng.normal(0.0, noise_w, t.size) * (noise_w > 0), joules)
 
 
 def measure(
-    arrays: dict[str, FloatArray], rate_hz: float, *, meter: MeterSpec = EXACT, **scalars: float
+    arrays: dict[str, FloatArray], rate_hz: float, meter: MeterSpec = EXACT, /, **scalars: float
 ) -> SessionEnergy | Missing:
     """Integrate one session that brought these arrays."""
     evidence = Scene(power=meter).evidence()
@@ -73,9 +80,9 @@ def measure(
     return session_energy(found, session)
 
 
-def of(trace: Trace, rate_hz: float, *, meter: MeterSpec = EXACT, **scalars: float) -> SessionEnergy | Missing:
+def of(trace: Trace, rate_hz: float, meter: MeterSpec = EXACT, /, **scalars: float) -> SessionEnergy | Missing:
     """Integrate a trace of readings."""
-    return measure({"power_t_s": trace.t_s, "power_w": trace.watts}, rate_hz, meter=meter, **scalars)
+    return measure({"power_t_s": trace.t_s, "power_w": trace.watts}, rate_hz, meter, **scalars)
 
 
 def _error(found: SessionEnergy | Missing, joules: float) -> float:
@@ -157,6 +164,11 @@ def _same(trace: Trace) -> Trace:
     return trace
 
 
+def SHARP(t: FloatArray) -> FloatArray:  # noqa: N802  a profile among profiles
+    """Load that begins and ends with the window itself."""
+    return np.where((t > WINDOW[0]) & (t < WINDOW[1]), 8.0, 2.0)
+
+
 FIVE = loaded(lambda t: np.full(t.size, 5.0))
 SPOILT: dict[str, tuple[Profile, Callable[[Trace], Trace], dict[str, float], str]] = {
     "bursts of 20 ms at 50 Hz": (bursts(0.02, 0.1), _same, {}, "undersampled"),
@@ -173,9 +185,7 @@ SPOILT: dict[str, tuple[Profile, Callable[[Trace], Trace], dict[str, float], str
     "an averaging time too long for the window": (FIVE, _same, {"power_window_s": 1.0}, "10 averaging times"),
     "idle not stable": (FIVE, _warm, {}, "idle power before the window is not stable"),
     "volts times amperes say otherwise": (FIVE, _same, {"power_rival_ratio": 1.1}, "1.1 times its power"),
-    "edges on a clock that is not known": (
-        lambda t: np.where((t > WINDOW[0]) & (t < WINDOW[1]), 8.0, 2.0), _same, {"power_clock_u_s": 0.2}, "at the edges",
-    ),
+    "edges on a clock that is not known": (SHARP, _same, {"power_clock_u_s": 0.2}, "at the edges"),
     "too few inferences": (FIVE, _same, {"inference_count": 9.0}, "9 inferences"),
 }  # fmt: skip
 
@@ -269,7 +279,7 @@ def test_six_terms_of_uncertainty() -> None:
     trace = sample(FIVE, 50.0, noise_w=0.05)
     meter = MeterSpec("hwmon", accuracy=0.02, offset_w=0.1, averaging_s=0.02)
 
-    found = of(trace, 50.0, meter=meter, power_step_w=0.04)
+    found = of(trace, 50.0, meter, power_step_w=0.04)
 
     assert isinstance(found, SessionEnergy)
     u = found.uncertainty
@@ -283,7 +293,7 @@ def test_six_terms_of_uncertainty() -> None:
 
 def test_what_nobody_declares_is_assumed_and_said() -> None:
     """Without a declared accuracy 5 % is assumed, and the words say so."""
-    found = of(sample(FIVE, 50.0), 50.0, meter=MeterSpec("hwmon"))
+    found = of(sample(FIVE, 50.0), 50.0, MeterSpec("hwmon"))
 
     assert isinstance(found, SessionEnergy)
     assert found.uncertainty.gain == pytest.approx(0.05 * found.total_j / 3**0.5)
@@ -297,6 +307,39 @@ def test_the_slowdown_by_measuring_is_told() -> None:
 
     assert isinstance(found, SessionEnergy)
     assert found.slowdown == pytest.approx(10.0 / 9.5 - 1.0)
+
+
+@pytest.mark.parametrize("lag_s", [-3.0, -0.4, 0.4, 3.0])
+def test_power_that_moves_when_the_load_does_not_is_not_believed(lag_s: float) -> None:
+    """The load's own edges check the clocks: readings stamped 0.4 s off are found out, readings in time are not."""
+    trace = sample(FIVE, 50.0)
+    load = {"load_start_s": WINDOW[0] - 0.6, "load_end_s": WINDOW[1] + 0.6}
+
+    in_time = of(trace, 50.0, **load)
+    marked = lag_problem(PowerTrace(trace.t_s + lag_s, trace.watts), replace(_SESSION, scalars=load), SENSOR, 2.0)
+
+    assert _error(in_time, trace.joules) <= 0.005
+    found = re.search(r"([\d.]+) s (late|early)", marked)
+    assert found
+    assert float(found[1]) == pytest.approx(abs(lag_s), abs=0.05)
+    assert found[2] == ("late" if lag_s > 0 else "early")
+
+
+@pytest.mark.parametrize("phase_s", [0.0, 0.3, 0.6, 0.9])
+def test_a_load_of_bursts_is_no_marker(phase_s: float) -> None:
+    """Bursts may begin with a pause: that says nothing of the clocks."""
+    trace = sample(loaded(lambda t: np.where((t + phase_s) % 1.0 < 0.2, 10.0, 2.0)), 50.0)
+    load = {"load_start_s": WINDOW[0] - 0.6, "load_end_s": WINDOW[1] + 0.6}
+
+    assert lag_problem(PowerTrace(trace.t_s, trace.watts), replace(_SESSION, scalars=load), SENSOR, 2.0) == ""
+
+
+def test_a_load_that_does_not_show_is_no_marker() -> None:
+    """Where load and idle differ by less than the readings scatter, nothing can be said of the clocks."""
+    trace = sample(loaded(lambda t: np.full(t.size, 2.05)), 50.0, noise_w=0.1)
+    load = {"load_start_s": WINDOW[0] - 3.0, "load_end_s": WINDOW[1] - 3.0}
+
+    assert lag_problem(PowerTrace(trace.t_s, trace.watts), replace(_SESSION, scalars=load), SENSOR, 2.0) == ""
 
 
 def test_a_negative_rail_is_not_hidden_by_its_sum() -> None:

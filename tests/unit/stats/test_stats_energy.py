@@ -11,8 +11,8 @@ from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
 from harness.spec.model import MeterSpec, Tier
 from harness.stats import Evidence, Missing, estimate
-from harness.stats.energy import PowerTrace
 from harness.stats.quantile import FloatArray
+from harness.stats.trace import PowerTrace
 from harness.testing.evidence import IDLE_W, LOAD_W, Scene
 
 SENSED = Scene(power=MeterSpec("hwmon"))
