@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gate(acts)
     _add_isa(acts)
     _add_calibrate(acts)
+    _add_doctor(acts)
     _add_baseline(acts)
     _add_schema(acts)
     _add_image(acts)
@@ -122,6 +123,19 @@ def _add_calibrate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     calibrate_arguments.add(calibrate)
     calibrate.set_defaults(act=_calibrate)
+
+
+def _add_doctor(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = acts.add_parser(
+        "doctor",
+        help="what boards can measure of their power and heat, and the YAML for it",
+        description="Reach every board of a farm, list its power sources with one reading each, say what it does not "
+        "expose, and propose the `power:` line. Changes nothing on a board.",
+    )
+    doctor.add_argument(
+        "farm", type=str, metavar="FARM", help="farm.yaml, or farm.yaml::selector for some of its boards"
+    )
+    doctor.set_defaults(act=_doctor)
 
 
 def _add_baseline(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -188,6 +202,12 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from harness.campaign import calibrate_command
 
     return calibrate_command.run(arguments, out=_say, news=_tell)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from harness.campaign import doctor
+
+    return doctor.run(arguments.farm, out=_say, news=_tell)
 
 
 def _promote(arguments: argparse.Namespace) -> int:

@@ -66,6 +66,7 @@ class RailSeen:
 
     meter: Word
     chip: Word
+    place: Word
     channel: Word
     label: Word
     quantity: Word

@@ -14,6 +14,7 @@ from harness.gate.decide import decide, flip_point, margin
 from harness.gate.paired import find_in_pairs
 from harness.gate.reason import explain_comparison, explain_figure
 from harness.gate.schedule import is_paired
+from harness.gate.sensor import with_sensor
 from harness.gate.standing import Standing, lost_to, one_line, standing_of, worst_incident
 from harness.gate.tier import forbidden
 from harness.gate.where import say_where
@@ -68,6 +69,10 @@ def judge_cell(planned: PlannedCell, evidence: Evidence | None, standing: Standi
 
 def check_limit(evidence: Evidence, limit: Limit) -> Verdict:
     """Judge one limit on the evidence of a cell."""
+    return with_sensor(evidence, _check_limit(evidence, limit))
+
+
+def _check_limit(evidence: Evidence, limit: Limit) -> Verdict:
     forbid = forbidden(limit, evidence.device)
     if forbid:
         return _standing_verdict(

@@ -18,7 +18,7 @@ from harness.report.answers import Judged
 from harness.report.cell import CellView, Fact, GateView, IncidentView, urgency, view_cell, view_gate
 from harness.report.selftest import SelfTestView, unproven_gates, view_selftest
 from harness.report.wording import neutral
-from harness.spec.model import Device, Tier
+from harness.spec.model import Device, MeterSpec, Tier
 from harness.units import Dimension
 
 
@@ -252,7 +252,18 @@ def _power(device: Device) -> str:
             f"modelled, not measured: {wording.figure(meter.idle_w, Dimension.POWER)} idle plus "
             f"{wording.figure(meter.joule_per_instruction, Dimension.ENERGY)} per instruction"
         )
-    return neutral(f"{meter.kind} {meter.rail} at {meter.rate_hz:g} samples/s")
+    return neutral(_sensed(meter), longest=400)
+
+
+def _sensed(meter: MeterSpec) -> str:
+    """Say which meter, how often it is read, and how far it is trusted."""
+    which = " ".join(filter(None, (meter.kind, meter.make, meter.rail, meter.address)))
+    scope = f", sees the {meter.scope}" if meter.scope else ""
+    if not meter.accuracy:
+        return f"{which} at {meter.rate_hz:g} samples/s{scope}, accuracy not declared (±5 % assumed)"
+    offset = f" ± {wording.figure(meter.offset_w, Dimension.POWER)}" if meter.offset_w else ""
+    accuracy = wording.figure(meter.accuracy, Dimension.RATIO)
+    return f"{which} at {meter.rate_hz:g} samples/s{scope}, accurate to ±{accuracy}{offset}"
 
 
 def _seen_facts(facts: Facts) -> Iterable[Fact]:

@@ -47,7 +47,10 @@ class SessionEnergy:
     total_w: float
     uncertainty: EnergyUncertainty
     """Per inference."""
+    bound: float
+    """What the sensor's own accuracy may be off by, relative; no repetition averages it out."""
     assumed: tuple[str, ...]
+    """What is not known of the sensor, in words."""
     idle_w: float | None = None
     dynamic_j: float | None = None
     """With idle taken off."""
@@ -109,6 +112,7 @@ def session_energy(evidence: Evidence, session: SessionRecord) -> SessionEnergy 
         total_j=total_j,
         total_w=loaded.mean_w(),
         uncertainty=EnergyUncertainty(*per_inference),
+        bound=sensor.gain + sensor.offset_w / max(loaded.mean_w(), 1e-12),
         assumed=sensor.assumed,
         idle_w=idle,
         dynamic_j=None if idle is None else total_j - idle * (window[1] - window[0]) / inferences,

@@ -41,11 +41,6 @@ class EnergyUncertainty:
         """The two terms of the window's edges."""
         return math.hypot(self.start, self.end)
 
-    @property
-    def systematic(self) -> float:
-        """What is the same in every session of one sensor, and no repetition averages out."""
-        return math.hypot(self.gain, self.offset)
-
 
 def energy_uncertainty(
     trace: PowerTrace | CounterTrace, window: tuple[float, float], sensor: Sensor

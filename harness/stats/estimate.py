@@ -143,7 +143,7 @@ def _session_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate |
         int(figures.size),
         method,
         figure_label(evidence, metric),
-        _energy_components(evidence, metric, role),
+        energy_components(evidence, metric, role),
     )
 
 
@@ -154,7 +154,8 @@ def _untrusted_time(evidence: Evidence, metric: str, role: Role) -> Missing | No
     return Missing(problem, why=Abstention.ANSWERS) if problem else None
 
 
-def _energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, float]:
+def energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, float]:
+    """Return what is kept beside a sensed figure, means over sessions: idle, what it takes off, uncertainty by term."""
     if is_modelled(evidence, metric) or metric not in SENSED_FIGURES:
         return {}
     sessions = valid_sessions(evidence, role, SessionKind.ENERGY)

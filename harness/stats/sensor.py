@@ -24,7 +24,7 @@ MOST_DROPPED = 1e-3
 """Share of readings without a number. Source: MLPerf Tiny's runner."""
 MOST_LATE = 0.1
 FEWEST_AVERAGING_TIMES = 20.0
-MOST_SCATTER = 2.5e-3
+MOST_SCATTER = 5e-3
 """Relative standard uncertainty of the integral from what lies between the readings."""
 MOST_EDGE = 5e-3
 """Relative uncertainty of the energy from not knowing the window's edges on the sensor's clock."""

@@ -23,6 +23,7 @@ def plant(root: Path, files: dict[str, str], links: dict[str, str] | None = None
         (root / name).write_text(text + "\n", encoding="utf-8")
     for name, target in (links or {}).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / target).mkdir(parents=True, exist_ok=True)
         (root / name).symlink_to(root / target)
 
 
@@ -37,7 +38,8 @@ def say(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, status: int = 
 
 
 def _name(rail: dict[str, Any]) -> str:
-    return f"{rail['chip']}/{rail['channel']}" + (f" ({rail['label']})" if rail["label"] else "")
+    chip = rail["chip"] + (f"@{rail['place']}" if rail["place"] else "")
+    return f"{chip}/{rail['channel']}" + (f" ({rail['label']})" if rail["label"] else "")
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)

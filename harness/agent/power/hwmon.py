@@ -12,7 +12,16 @@ import os
 import re
 from typing import NamedTuple
 
-from harness.agent.power.rail import MODULE, RAILS, FileProbe, Rail, check_readable, read_positive, read_text
+from harness.agent.power.rail import (
+    MODULE,
+    RAILS,
+    FileProbe,
+    Rail,
+    check_readable,
+    find_place,
+    read_positive,
+    read_text,
+)
 
 _UNUSED = "NC"
 _WHOLE_MODULE = frozenset({"VDD_IN", "POM_5V_IN"})
@@ -79,6 +88,7 @@ def _by_power(chip: str, name: str, channel: int, path: str) -> Rail:
         range=known.shunt_range_v / shunt * volts if known and shunt else 0.0,
         rival=FileProbe(pair, 1e-6) if known and all(os.path.exists(file) for file in pair) else None,
         fault=check_readable(path),
+        place=find_place(chip),
     )
 
 
@@ -99,6 +109,7 @@ def _by_product(chip: str, name: str, channel: int, pair: tuple[str, ...]) -> Ra
         step=known.shunt_step_v / shunt * volts if known and shunt else 0.0,
         range=known.shunt_range_v / shunt * volts if known and shunt else 0.0,
         fault=fault,
+        place=find_place(chip),
     )
 
 

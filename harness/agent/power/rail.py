@@ -66,15 +66,23 @@ class Rail(NamedTuple):
     """Words when it does not measure what the board draws at this moment (a battery that is charged)."""
     fault: str = ""
     """Why it cannot be used at all."""
+    place: str = ""
+    """Where the chip sits (`1-0041`: bus and address); unlike the number of its hwmon folder it stays the same."""
 
     def answers_to(self, name: str) -> bool:
-        """Whether a user may mean this rail by `name`: label, chip, chip/channel or chip/label; case does not count."""
-        names = {self.label, self.chip, f"{self.chip}/{self.channel}", f"{self.chip}/{self.label}"}
+        """Whether a user may mean this rail by `name`; case does not count.
+
+        label, chip, chip/channel, chip/label, and with its place chip@place and chip@place/channel.
+        """
+        names = {self.label, self.chip, f"{self.chip}/{self.channel}"}
+        names |= {f"{self.chip}/{self.label}"} if self.label else set()
+        names |= {f"{self.chip}@{self.place}", f"{self.chip}@{self.place}/{self.channel}"} if self.place else set()
         return name.lower() in {known.lower() for known in names if known}
 
     def describe(self) -> str:
-        """Return chip, channel and label."""
-        return f"{self.chip}/{self.channel}" + (f" ({self.label})" if self.label else "")
+        """Return chip, place, channel and label."""
+        chip = f"{self.chip}@{self.place}" if self.place else self.chip
+        return f"{chip}/{self.channel}" + (f" ({self.label})" if self.label else "")
 
 
 class FileProbe:
@@ -156,6 +164,12 @@ def read_positive(path: str) -> float:
         return max(0.0, parse_number(read_text(path).encode(), path))
     except Unreadable:
         return 0.0
+
+
+def find_place(folder: str) -> str:
+    """Return the name of the device behind a class folder (`1-0041`); empty where there is none."""
+    link = os.path.join(folder, "device")
+    return os.path.basename(os.path.realpath(link)) if os.path.islink(link) else ""
 
 
 def check_readable(*paths: str) -> str:

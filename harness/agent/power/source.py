@@ -51,6 +51,7 @@ def _describe(rail: Rail) -> dict[str, Any]:
     words = rail.fault or (rail.state() if rail.state else "")
     described: dict[str, Any] = {
         "chip": rail.chip,
+        "place": rail.place,
         "channel": rail.channel,
         "label": rail.label,
         "quantity": rail.quantity,
