@@ -209,7 +209,7 @@ FAULTS: tuple[Fault, ...] = (
     _power("power-of-zeros", "a power trace of zeros", _OPEN, "frozen sensor"),
     _power("absent-sensor", "the power sensor is not there", _DEVICE, "no power sensor", "sensor"),
     _power("no-power", "the power sensor says nothing", _DEVICE, "the power sensor is absent"),
-    _power("dying-sensor", "the power sensor fails in the middle", _INFRA, "power samples holds NaN"),
+    _power("dying-sensor", "the power sensor fails in the middle", _OPEN, "were no number"),
     _power("stuttering-sensor", "two of three readings repeat the one before", _OPEN, "repeat the one before"),
     _power("wrong-sign", "power below zero", _OPEN, "negative power"),
     _power("power-gap", "a fifth of the window without samples", _OPEN, "a gap of"),
