@@ -28,7 +28,8 @@ EXIT_PIPE = 141
 _EPILOG = """\
 measuring itself is pytest's: pytest --devices=farm.yaml [suites…]
 
-exit codes of `gate` (and of pytest --devices): 0 GO, 1 NO-GO, 10 HOLD, 20 HOLD for infrastructure alone, 40 SECURITY
+exit codes of `gate`, `regate` (the worst run's) and pytest --devices:
+0 GO, 1 NO-GO, 10 HOLD, 20 HOLD for infrastructure alone, 40 SECURITY
 """
 
 
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fleetgate {_version()}")
     acts = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_gate(acts)
+    _add_regate(acts)
     _add_isa(acts)
     _add_calibrate(acts)
     _add_doctor(acts)
@@ -99,6 +101,19 @@ def _add_gate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     gate.add_argument("--markdown", type=Path, metavar="PATH", help="also write a summary for CI pages there")
     gate.add_argument("--csv", type=Path, metavar="PATH", help="also write the verdicts as a flat table there")
     gate.set_defaults(act=_gate)
+
+
+def _add_regate(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    regate = acts.add_parser(
+        "regate",
+        help="judge stored runs by other limits, offline",
+        description="Judge stored runs by the gates of a policy in place of their suites' own, and show both decisions "
+        "and every verdict that changed. What a run did not measure is NOT_RUN. Nothing stored is changed.",
+    )
+    regate.add_argument("--policy", type=Path, required=True, metavar="POLICY", help="YAML with `gates:` as in a suite")
+    regate.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of reports/runs/")
+    regate.add_argument("--json", action="store_true", help="print decisions, changes and new verdicts as JSON")
+    regate.set_defaults(act=_regate)
 
 
 def _add_isa(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -166,7 +181,7 @@ def _add_schema(acts: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Print a JSON Schema. With the YAML language server in an editor, the first line of farm.yaml may "
         "say: # yaml-language-server: $schema=farm.schema.json",
     )
-    schema.add_argument("kind", choices=("farm", "profile", "suite"))
+    schema.add_argument("kind", choices=("farm", "profile", "suite", "policy"))
     schema.set_defaults(act=_schema)
 
 
@@ -190,6 +205,12 @@ def _gate(arguments: argparse.Namespace) -> int:
     from harness.campaign import gate_command
 
     return gate_command.run(arguments, out=_say, news=_tell)
+
+
+def _regate(arguments: argparse.Namespace) -> int:
+    from harness.campaign import regate_command
+
+    return regate_command.run(arguments, out=_say)
 
 
 def _isa(arguments: argparse.Namespace) -> int:

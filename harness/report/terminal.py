@@ -187,9 +187,11 @@ def _gate_lines(gate: GateView, file: str, columns: _Columns, width: int, *, pai
         lines.append(" " * (INDENT + columns.outcome + 1) + paint(strip, _DIM))
         told = "; ".join(part for part in (gate.trail, gate.calibration) if part)
         lines += _wrapped(told, width, INDENT + columns.outcome + 1)
+    elif gate.outcome is Outcome.PASS and gate.flips and gate.interval != "exact":
+        lines += _wrapped(gate.flips, width, INDENT + columns.outcome + 1)
     if gate.outcome is not Outcome.PASS:
-        evidence = "" if strip else gate.evidence
-        why = "; ".join(part for part in (gate.reason, evidence, gate.origin) if part)
+        evidence = () if strip else (gate.evidence, gate.flips)
+        why = "; ".join(part for part in (gate.reason, *evidence, gate.origin) if part)
         lines += _wrapped(why, width, INDENT + columns.outcome + 1)
     if gate.where:
         lines += _wrapped(f"where: {gate.where}", width, INDENT + columns.outcome + 1)

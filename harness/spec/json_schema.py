@@ -1,4 +1,4 @@
-"""JSON Schemas of the three file formats, for editors and for `fleetgate schema`.
+"""JSON Schemas of the file formats, for editors and for `fleetgate schema`.
 
 Generated from the forms, so that what an editor completes is what the loader accepts; the files beside this module are
 what `write_schemas` last wrote, and a test holds them to the forms.
@@ -13,17 +13,23 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.spec.farm import FarmForm
+from harness.spec.policy import PolicyForm
 from harness.spec.profile import ProfileForm
 from harness.spec.suite import SuiteForm
 
-FORMS: dict[str, type[BaseModel]] = {"farm": FarmForm, "profile": ProfileForm, "suite": SuiteForm}
+FORMS: dict[str, type[BaseModel]] = {
+    "farm": FarmForm,
+    "profile": ProfileForm,
+    "suite": SuiteForm,
+    "policy": PolicyForm,
+}
 
 
 def schema(kind: str) -> dict[str, Any]:
     """Give the JSON Schema (2020-12) of a file format.
 
     Args:
-        kind: farm, profile or suite.
+        kind: farm, profile, suite or policy.
 
     Raises:
         ValueError: kind is none of these.

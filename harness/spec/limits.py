@@ -147,12 +147,24 @@ def effective_limits(suite: Suite, device: Device) -> tuple[Limit, ...]:
     Returns:
         One limit per (metric, kind), sorted by the catalogue's order; each keeps the origin of the place that won.
     """
+    return limits_for(suite.gates, suite.name, device)
+
+
+def limits_for(gates: Iterable[LimitSet], suite: str, device: Device) -> tuple[Limit, ...]:
+    """Merge gates with what a device states of itself; as `effective_limits`, for gates that no suite file states.
+
+    Args:
+        gates: limits per scope, in file order.
+        suite: name of the suite that the device's own limits may be meant for.
+        device: the device, its profile's budgets and farm.yaml's gates included.
+    """
+    stated = tuple(gates)
     scopes = ["all", *reversed(device.lineage)]
     if device.name not in scopes:
         scopes.append(device.name)
     layers = [device.budgets]
-    layers += [found.limits for scope in scopes for found in suite.gates if found.scope == scope]
-    layers += [found.limits for scope in ("all", suite.name) for found in device.overrides if found.scope == scope]
+    layers += [found.limits for scope in scopes for found in stated if found.scope == scope]
+    layers += [found.limits for scope in ("all", suite) for found in device.overrides if found.scope == scope]
     return merge(layers)
 
 

@@ -38,7 +38,7 @@ def test_gate_without_a_run_says_so(capsys: Captured) -> None:
     assert capsys.readouterr().err == "fleetgate: no/such/run: no such run folder\n"
 
 
-@pytest.mark.parametrize("kind", ["farm", "profile", "suite"])
+@pytest.mark.parametrize("kind", ["farm", "profile", "suite", "policy"])
 def test_schemas_are_printed_as_json(kind: str, capsys: Captured) -> None:
     """`fleetgate schema` prints a JSON Schema that describes an object."""
     assert main(["schema", kind]) == 0
@@ -105,6 +105,79 @@ def test_gate_writes_the_report_and_the_summary(tmp_path: Path) -> None:
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "GO" in (tmp_path / "r.md").read_text()
     assert "storage.size,max,PASS" in (tmp_path / "r.csv").read_text()
+
+
+def test_gate_shows_the_limit_at_which_each_verdict_would_flip(tmp_path: Path, capsys: Captured) -> None:
+    """A figure with an interval that passes says from which limit on it would not."""
+    run, samples = run_of([Scene(limits=(limit("memory.peak", "max", 64 * 2**20, "64 MiB"),)).evidence()])
+    folder = RunFolder.create(tmp_path, run.run_id)
+    folder.write_plan(run.plan)
+    cells = tuple(
+        replace(cell, samples_sha256=folder.write_samples(cell.key, samples.arrays(cell.key))) for cell in run.cells
+    )
+    folder.finish(replace(run, cells=cells), judge(replace(run, cells=cells), folder))
+
+    assert main(["gate", str(folder.path)]) == 0
+
+    assert "flips at 40" in capsys.readouterr().out
+
+
+def _policy(tmp_path: Path, most: str) -> Path:
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"gates:\n  all:\n    storage.size: {{max: {most}}}\n", encoding="utf-8")
+    return path
+
+
+def test_regate_judges_old_runs_by_a_policy(tmp_path: Path, capsys: Captured) -> None:
+    """Decision and verdicts before and after; the worst run gives the exit code, and nothing stored is touched."""
+    folder = _stored(tmp_path, most=100_000)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    codes = [main(["regate", "--policy", str(_policy(tmp_path, most)), str(folder)]) for most in ("50 kB", "80 kB")]
+
+    assert codes == [1, 0]
+    shown = capsys.readouterr().out
+    assert f"{folder}: GO -> NO-GO" in shown
+    assert "storage.size max: PASS (100000) -> FAIL (50 kB): storage.size" in shown
+    assert f"{folder}: GO, as before" in shown
+    assert "no verdict changed" in shown
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_regate_tells_programs_as_json(tmp_path: Path, capsys: Captured) -> None:
+    """The policy, and per run the old decision, the new judgement and the changes."""
+    folder = _stored(tmp_path, most=100_000)
+
+    assert main(["regate", "--json", "--policy", str(_policy(tmp_path, "50 kB")), str(folder), str(folder)]) == 1
+
+    told = json.loads(capsys.readouterr().out)
+    assert [run["before"]["release"] for run in told["runs"]] == ["GO", "GO"]
+    assert [run["after"]["decision"]["release"] for run in told["runs"]] == ["NO-GO", "NO-GO"]
+    assert told["runs"][0]["changes"][0]["after"] == "FAIL"
+    assert told["policy"].endswith("policy.yaml")
+
+
+def test_regate_never_makes_unmeasured_figures_green(tmp_path: Path, capsys: Captured) -> None:
+    """A policy that asks for what the run did not measure holds it: exit 10."""
+    path = tmp_path / "policy.yaml"
+    path.write_text("gates: {all: {conformance.flips: {max: 0}}}\n", encoding="utf-8")
+
+    assert main(["regate", "--policy", str(path), str(_stored(tmp_path, most=100_000))]) == 10
+
+    assert "NOT RUN (0): this run did not measure it" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "text", ["gates: {all: {storage.size: {max: 1 lightyear}}}\n", "gates: {rpi55: {}}\n", "x: 1\n"]
+)
+def test_a_wrong_policy_is_a_usage_error_with_its_place(tmp_path: Path, capsys: Captured, text: str) -> None:
+    """A unit, a scope and a key that nobody knows: exit 4 and file:line:column."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    assert main(["regate", "--policy", str(path), str(_stored(tmp_path, most=100_000))]) == 4
+
+    assert "policy.yaml:1:" in capsys.readouterr().err
 
 
 def test_only_a_go_run_becomes_a_baseline(tmp_path: Path, capsys: Captured) -> None:

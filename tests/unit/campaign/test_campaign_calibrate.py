@@ -125,7 +125,7 @@ def test_verdicts_show_what_is_known_of_their_board(shop: Rehearsal) -> None:
     assert "false alarms (<= " in texts[1]
     assert "from its known noise" in texts[1]
     page = (shop.folder / "reports/latest.html").read_text()
-    assert "Noise: board noise 0." in page
+    assert "Known beforehand: board noise 0." in page
     assert after.is_reproduced()
 
 
