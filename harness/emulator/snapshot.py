@@ -26,7 +26,7 @@ from harness.emulator.cache import Progress, locked, published, stored_bytes
 from harness.emulator.image import Image
 from harness.emulator.machine.disk import name_backing
 from harness.emulator.machine.process import Machine, Source
-from harness.emulator.machine.qemu import COMMAND_VERSION, DISK, STATE, qemu_version
+from harness.emulator.machine.qemu import COMMAND_VERSION, DISK, STATE, cpu_option, qemu_version
 from harness.emulator.retention import mark_used, remove_unused
 from harness.errors import ImageError
 from harness.spec.model import Emulation
@@ -166,7 +166,7 @@ class Snapshots:
         """List all that a machine state depends on; a later start must agree in every point."""
         return {
             "image": self.image.id,
-            "cpu": emulation.cpu,
+            "cpu": cpu_option(emulation.cpu),
             "memory_bytes": emulation.memory_bytes,
             "icount": emulation.icount,
             "key": key,
