@@ -23,9 +23,9 @@ class BoardRatios:
     """Ratios candidate / baseline; `across` takes the baseline's count from the next board of the same snapshot."""
 
     same_board: list[float]
-    planted: dict[int, list[float]]
+    changed: dict[str, list[float]]
     across: list[float]
-    planted_across: dict[int, list[float]]
+    changed_across: dict[str, list[float]]
 
 
 def compare_on_boards(
@@ -42,12 +42,12 @@ def compare_on_boards(
         again: comparisons per changed model, over all boards.
     """
     same = Pair(models.model, models.copy, models.data)
-    changed = {nodes: Pair(models.model, file, models.data) for nodes, file in models.by_nodes.items()}
+    changed = {what: Pair(models.model, file, models.data) for what, file in models.changed.items()}
 
     def visit(number: int) -> list[Compared]:
         name = f"board{number}"
         todo = _share([same] * tries, number, boards)
-        for pair in (Pair(models.model, models.again, models.data), *changed.values()):
+        for pair in changed.values():
             todo += _share([pair] * again, number, boards)
         found = []
         tell = teller(name)
@@ -55,7 +55,8 @@ def compare_on_boards(
             for pair in todo:
                 found.append(board.compare(pair, Ask()))
                 last = found[-1]
-                tell(f"{len(found)} of {len(todo)}: {pair.candidate.stem} {last.candidate:.0f}, {last.ratio - 1:+.4%}")
+                said = f"{pair.candidate.stem} {last.candidate:.0f}, {last.ratio - 1:+.4%}, {last.verdict.reason}"
+                tell(f"{len(found)} of {len(todo)}: {said}")
         return found
 
     with ThreadPoolExecutor(at_once) as pool:
@@ -64,9 +65,9 @@ def compare_on_boards(
     _tell_verdicts(everything)
     return BoardRatios(
         [found.ratio for found in everything if found.pair is same],
-        {nodes: [found.ratio for found in everything if found.pair is pair] for nodes, pair in changed.items()},
+        {what: [found.ratio for found in everything if found.pair is pair] for what, pair in changed.items()},
         _across(by_board, same),
-        {nodes: _across(by_board, pair) for nodes, pair in changed.items()},
+        {what: _across(by_board, pair) for what, pair in changed.items()},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
 import threading
@@ -78,25 +79,18 @@ class Compared:
 
     @property
     def candidate(self) -> float:
-        """Give the candidate's count."""
-        return _figure(self.verdict, "candidate")
+        """Give the candidate's count; infinite when the gate has none, so that no table takes it for a good one."""
+        return self.verdict.candidate.value if self.verdict.candidate else math.inf
 
     @property
     def baseline(self) -> float:
-        """Give the baseline's count."""
-        return _figure(self.verdict, "baseline")
+        """Give the baseline's count; 1 when the gate has none."""
+        return self.verdict.baseline.value if self.verdict.baseline else 1.0
 
     @property
     def ratio(self) -> float:
         """Give candidate / baseline."""
         return self.candidate / self.baseline
-
-
-def _figure(verdict: Verdict, arm: str) -> float:
-    estimate = getattr(verdict, arm)
-    if estimate is None:
-        raise RuntimeError(f"no figure of the {arm}: {verdict.outcome.value}: {verdict.reason}")
-    return float(estimate.value)
 
 
 @dataclass(frozen=True, slots=True)
