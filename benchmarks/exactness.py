@@ -36,7 +36,6 @@ ROOT = Path(__file__).parents[1]
 SUITES = [ROOT / "suites" / "digits" / "digits.suite.yaml", ROOT / "suites" / "face" / "face.suite.yaml"]
 ACROSS = 1e-3
 """Largest relative difference between a restored and a freshly booted board."""
-ASK = Ask(limit="0.001 %", repeat=24, warmup=3)
 
 
 @dataclass(slots=True)
@@ -104,14 +103,24 @@ def busy(*, is_on: bool) -> Iterator[None]:
             loop.wait()
 
 
-def visit(name: str, profile: str, todo: Sequence[tuple[str, Pair]], seen: dict[str, Counts], *, fresh: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What is done on every board: the kind of board, how files are compared, and where the counts are kept."""
+
+    profile: str
+    ask: Ask
+    seen: dict[str, Counts]
+
+
+def visit(name: str, what: Visit, todo: Sequence[tuple[str, Pair]], *, fresh: bool) -> None:
     """Open one board and compare what is to be done there."""
     tell = teller(name)
-    with open_board(name, profile, [pair for _, pair in todo], RealBoards(fresh=fresh)) as board:
+    with open_board(name, what.profile, [pair for _, pair in todo], RealBoards(fresh=fresh)) as board:
         for number, (artifact, pair) in enumerate(todo):
-            compared = board.compare(pair, ASK)
-            (seen[artifact].fresh if fresh else seen[artifact].restored).extend(figures(compared))
-            seen[artifact].outcomes.append(compared.verdict.outcome)
+            compared = board.compare(pair, what.ask)
+            counts = what.seen[artifact]
+            (counts.fresh if fresh else counts.restored).extend(figures(compared))
+            counts.outcomes.append(compared.verdict.outcome)
             verdict = compared.verdict
             tell(
                 f"{number + 1} of {len(todo)}: {artifact} {verdict.outcome.value} {figures(compared)} {verdict.reason}"
@@ -126,17 +135,19 @@ def main() -> int:
     parser.add_argument("--restored", type=int, default=5, help="boards restored from the snapshot (default 5)")
     parser.add_argument("--fresh", type=int, default=5, help="boards booted afresh (default 5)")
     parser.add_argument("--alarms", type=int, default=100, help="comparisons on the restored boards (default 100)")
+    parser.add_argument("--repeat", type=int, default=24, help="counted inferences per session (default 24)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pairs = pairs_of(asked.suites, Path(folder))
         seen = {artifact: Counts() for artifact in pairs}
+        what = Visit(asked.profile, Ask("0.001 %", asked.repeat), seen)
         rounds = max(1, -(-asked.alarms // (len(pairs) * asked.restored)))
         for number in range(asked.restored):
             with busy(is_on=bool(number % 2)):
-                visit(f"restored{number}", asked.profile, list(pairs.items()) * rounds, seen, fresh=False)
+                visit(f"restored{number}", what, list(pairs.items()) * rounds, fresh=False)
         for number in range(asked.fresh):
             with busy(is_on=bool(number % 2)):
-                visit(f"fresh{number}", asked.profile, list(pairs.items()), seen, fresh=True)
+                visit(f"fresh{number}", what, list(pairs.items()), fresh=True)
     print(f"{asked.profile}: {asked.restored} restored boards, {asked.fresh} fresh ones, every second under load\n")
     print("| artifact | instructions per inference | figures | fresh boots differ by | figures | alarms |")
     print("|---|---|---|---|---|---|")
