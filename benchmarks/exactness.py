@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--restored", type=int, default=5, help="boards restored from the snapshot (default 5)")
     parser.add_argument("--fresh", type=int, default=5, help="boards booted afresh (default 5)")
     parser.add_argument("--alarms", type=int, default=100, help="comparisons on the restored boards (default 100)")
-    parser.add_argument("--repeat", type=int, default=24, help="counted inferences per session (default 24)")
+    parser.add_argument("--repeat", type=int, default=10, help="counted inferences per session (default 10)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pairs = pairs_of(asked.suites, Path(folder))

@@ -66,8 +66,8 @@ class Ask:
     """How it is compared: the limit as a suite writes it, and how many inferences a session counts."""
 
     limit: str = "0.01 %"
-    repeat: int = 24
-    warmup: int = 3
+    repeat: int = 10
+    warmup: int = 2
 
 
 @dataclass(frozen=True, slots=True)
