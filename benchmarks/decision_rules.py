@@ -104,7 +104,7 @@ def pairs_until_decided(cells: Cells) -> tuple[Answers, Floats]:
     confirmed, more = _confirm(cells.fresh[failed])
     answers[failed] = np.where(confirmed, 1, 0)
     used[failed] += more
-    return answers, 2.0 * used
+    return answers, (2.0 * used).astype(np.float64)
 
 
 def _confirm(fresh: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

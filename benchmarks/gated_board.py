@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.campaign.cell import CellWork, measure
+from harness.campaign.budget import Budget
+from harness.campaign.cell import CellMeasurement
 from harness.campaign.plan import SUFFIX_RUNTIMES, build
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
+from harness.campaign.work import CellWork
 from harness.farm.boards import OpenBoard, RealBoards
 from harness.gate import judge
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
@@ -117,7 +119,7 @@ class GatedBoard:
         campaign = build(self._farm, [load_suite(_write_suite(self._folder, pair, ask))])
         (planned,) = campaign.plan.cells
         work = CellWork(planned, device, campaign.files[planned.key], wanted_by_limits(planned))
-        seen = measure(self._board, work, Controller(), threading.Event())
+        seen = CellMeasurement(self._board, work, threading.Event(), Budget()).run(Controller())
         if seen.fatal is not None:
             raise seen.fatal
         run = RunRecord(
