@@ -55,7 +55,7 @@ def compare_on_boards(
             for pair in todo:
                 found.append(board.compare(pair, Ask()))
                 last = found[-1]
-                said = f"{pair.candidate.stem} {last.candidate:.0f}, {last.ratio - 1:+.4%}, {last.verdict.reason}"
+                said = f"{pair.candidate.stem} {last.candidate:.0f}, {last.ratio - 1:+.4%}; {last.verdict.where}"
                 tell(f"{len(found)} of {len(todo)}: {said}")
         return found
 
