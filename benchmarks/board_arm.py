@@ -6,6 +6,7 @@ Every comparison goes through the gate; what the gate said is checked against wh
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,8 @@ def compare_on_boards(
     same = Pair(models.model, models.copy, models.data)
     changed = {what: Pair(models.model, file, models.data) for what, file in models.changed.items()}
 
+    cancel = threading.Event()
+
     def visit(number: int) -> list[Compared]:
         name = f"board{number}"
         todo = _share([same] * tries, number, boards)
@@ -51,7 +54,7 @@ def compare_on_boards(
             todo += _share([pair] * again, number, boards)
         found = []
         tell = teller(name)
-        with open_board(name, profile, [same], RealBoards()) as board:
+        with open_board(name, profile, [same], RealBoards(), cancel) as board:
             for pair in todo:
                 found.append(board.compare(pair, Ask()))
                 last = found[-1]
@@ -60,7 +63,12 @@ def compare_on_boards(
         return found
 
     with ThreadPoolExecutor(at_once) as pool:
-        by_board = list(pool.map(visit, range(boards)))
+        try:
+            by_board = list(pool.map(visit, range(boards)))
+        except BaseException:  # Ctrl-C too: boards end at once instead of finishing their list
+            cancel.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     everything = [found for board in by_board for found in board]
     _tell_verdicts(everything)
     return BoardRatios(

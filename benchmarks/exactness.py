@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +116,9 @@ class Visit:
 def visit(name: str, what: Visit, todo: Sequence[tuple[str, Pair]], *, fresh: bool) -> None:
     """Open one board and compare what is to be done there."""
     tell = teller(name)
-    with open_board(name, what.profile, [pair for _, pair in todo], RealBoards(fresh=fresh)) as board:
+    with open_board(
+        name, what.profile, [pair for _, pair in todo], RealBoards(fresh=fresh), threading.Event()
+    ) as board:
         for number, (artifact, pair) in enumerate(todo):
             compared = board.compare(pair, what.ask)
             counts = what.seen[artifact]

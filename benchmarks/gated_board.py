@@ -108,10 +108,11 @@ class _Samples:
 class GatedBoard:
     """One open board; `compare` may be called any number of times, by one thread."""
 
-    def __init__(self, board: OpenBoard, farm: Farm, folder: Path) -> None:
+    def __init__(self, board: OpenBoard, farm: Farm, folder: Path, cancel: threading.Event) -> None:
         self._board = board
         self._farm = farm
         self._folder = folder
+        self._cancel = cancel
 
     def compare(self, pair: Pair, ask: Ask) -> Compared:
         """Measure both files in fresh sessions and let the gate decide; never raises for what it decides."""
@@ -119,7 +120,7 @@ class GatedBoard:
         campaign = build(self._farm, [load_suite(_write_suite(self._folder, pair, ask))])
         (planned,) = campaign.plan.cells
         work = CellWork(planned, device, campaign.files[planned.key], wanted_by_limits(planned))
-        seen = CellMeasurement(self._board, work, threading.Event(), Budget()).run(Controller())
+        seen = CellMeasurement(self._board, work, self._cancel, Budget()).run(Controller())
         if seen.fatal is not None:
             raise seen.fatal
         run = RunRecord(
@@ -131,7 +132,9 @@ class GatedBoard:
 
 
 @contextlib.contextmanager
-def open_board(name: str, profile: str, pairs: list[Pair], boards: RealBoards) -> Iterator[GatedBoard]:
+def open_board(
+    name: str, profile: str, pairs: list[Pair], boards: RealBoards, cancel: threading.Event
+) -> Iterator[GatedBoard]:
     """Open one board of `profile` with the runtimes that `pairs` need.
 
     Args:
@@ -139,6 +142,7 @@ def open_board(name: str, profile: str, pairs: list[Pair], boards: RealBoards) -
         profile: a device profile, `qemu-cortex-a53`.
         pairs: what will be compared on it.
         boards: opens it, from its snapshot or from its image.
+        cancel: set by another thread to end the board at once.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -150,9 +154,9 @@ def open_board(name: str, profile: str, pairs: list[Pair], boards: RealBoards) -
         for pair in pairs:
             builds |= build(farm, [load_suite(_write_suite(folder, pair, Ask()))]).builds(name)
         progress = teller(name)
-        with boards.open(device, builds=builds, holder="", progress=progress, cancel=threading.Event()) as board:
+        with boards.open(device, builds=builds, holder="", progress=progress, cancel=cancel) as board:
             progress("open")
-            yield GatedBoard(board, farm, folder)
+            yield GatedBoard(board, farm, folder, cancel)
 
 
 def teller(name: str) -> Callable[[str], None]:
