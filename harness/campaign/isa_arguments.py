@@ -16,7 +16,7 @@ example: does our own program run on the oldest core of the fleet?
   fleetgate isa ./detector --cpu cortex-a35 cortex-a76 -- --self-test
 
 exit codes: 0 it ran everywhere with the same answers, 1 it crashed or integer answers differ on some CPU,
-4 what was asked is wrong, 20 a board could not be measured
+4 what was asked is wrong, 20 a board could not be measured, or no count of a program came back
 """
 
 

@@ -14,8 +14,9 @@ from harness.campaign.incident import NOT_THE_MODELS
 from harness.campaign.isa_request import IsaRequest
 from harness.device.program import VARYING, program_request
 from harness.errors import ArtifactError, InfraError, Problem, RunCancelled, SpecError
+from harness.records.verdict import Estimate
 from harness.stats import Missing
-from harness.stats.instruction_set import Sighting
+from harness.stats.instruction_set import Sighting, listed
 from harness.stats.quantile import FloatArray, order_quantile
 from harness.stats.work import repeated_count, single_count
 
@@ -88,15 +89,16 @@ class Measuring:
             return Seen(replace(self._empty(), failure=str(error)), _PROGRAM, "")
         varies = VARYING in seen.reply.flags
         counts = _counts(seen.arrays)
-        work = repeated_count([counts[k : k + 1] for k in range(counts.size)]) if counts.size > 1 else _UNCOUNTED
+        work = repeated_count([counts[k : k + 1] for k in range(counts.size)]) if counts.size > 1 else None
         peaks = seen.arrays.get("peak_bytes")
         found = replace(
             self._empty(),
             written_sha256="" if varies else seen.reply.settings.get("output_sha256", ""),
             varies=varies,
-            instructions=None if isinstance(work, Missing) else work.value,
+            instructions=work.value if isinstance(work, Estimate) else None,
             counts=tuple(float(count) for count in counts),
-            uncounted=work.reason if isinstance(work, Missing) else "",
+            uncounted="" if work else _UNCOUNTED.reason,
+            unrepeated=listed([f"{count:,.0f}" for count in counts]) if isinstance(work, Missing) else "",
             peak_bytes=float(peaks.max()) if peaks is not None and peaks.size else None,
         )
         return Seen(found, _PROGRAM, "")

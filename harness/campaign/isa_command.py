@@ -63,8 +63,8 @@ def _request(arguments: argparse.Namespace) -> IsaRequest:
 
 
 def exit_code(compared: Sequence[InstructionSets]) -> int:
-    """Say 1 when a file crashed or answered otherwise on some CPU, else 20 when a board was not measured, else 0."""
+    """Say 1 when a file crashed or answered otherwise on some CPU, else 20 when a board or count is missing, else 0."""
     codes = {finding.code for file in compared for finding in file.findings}
     if codes & BLOCKING:
         return EXIT_DIFFERENT
-    return EXIT_INFRA if FindingCode.BOARD in codes else EXIT_SAME
+    return EXIT_INFRA if codes & {FindingCode.BOARD, FindingCode.UNREPEATED} else EXIT_SAME

@@ -61,12 +61,16 @@ class CellEvidence:
     record: CellRecord
     arrays: Arrays = field(default_factory=dict)
     fatal: FleetgateError | None = None
-    """Its incident is the record's last."""
+    """Its incident stands in the record, perhaps with others after it: what the controller then could not compute."""
 
     def because_of(self, cause: FleetgateError) -> CellEvidence:
         """Name the true cause where the fatal error only came of it: a cancelled run, a deadline that cut the link."""
-        last = replace(incident_of(cause), role=self.record.incidents[-1].role)
-        incidents = (*self.record.incidents[:-1], last)
+        assert self.fatal is not None
+        told, true = incident_of(self.fatal), incident_of(cause)
+        incidents = tuple(
+            replace(true, role=item.role) if (item.code, item.message) == (told.code, told.message) else item
+            for item in self.record.incidents
+        )
         return replace(self, record=replace(self.record, incidents=incidents), fatal=cause)
 
 

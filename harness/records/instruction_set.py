@@ -19,6 +19,8 @@ class FindingCode(StrEnum):
     """The board or the farm failed: nothing, or not its work, is known about the file there."""
     BYTES = "bytes"
     """A program writes other bytes than on the first CPU."""
+    UNREPEATED = "unrepeated"
+    """No count of a program came back: it works otherwise in each run, or the board is broken."""
     VARIES = "varies"
     """What a program writes differs from run to run: it cannot be compared."""
     INTEGERS = "integers"

@@ -50,6 +50,8 @@ class Sighting:
     """The median of each session."""
     uncounted: str = ""
     """Why there is no count although the file ran; it is the board's."""
+    unrepeated: str = ""
+    """What the runs of a program counted, if no count came back; it is the program's or the board's."""
     load_instructions: float | None = None
     first_instructions: float | None = None
     peak_bytes: float | None = None
@@ -87,6 +89,7 @@ def contrast(name: str, seen: Sequence[Sighting], other: str = "", against: Sequ
     rows = tuple(_row(item, reference, counted, others.get(item.cpu)) for item in seen)
     findings = [
         *_failures(name, seen),
+        *_unrepeated(name, seen),
         *_varying(name, seen),
         *(_answers(rows, seen, reference) if reference else ()),
         *_kernels(rows),
@@ -158,6 +161,17 @@ def _failures(name: str, seen: Sequence[Sighting]) -> list[Finding]:
                 Finding(FindingCode.BOARD, (item.cpu,), f"{name} has no count on {item.cpu}: {item.uncounted}")
             )
     return found
+
+
+def _unrepeated(name: str, seen: Sequence[Sighting]) -> list[Finding]:
+    """Name both causes: a board's count is exact, a program's work need not be."""
+    found = [item for item in seen if item.unrepeated]
+    told = listed([f"{item.cpu} ({item.unrepeated})" for item in found]) if found else ""
+    text = (
+        f"no count of {name} came back on {told}: either the program does other work in each run (clock, random "
+        "numbers, its process id, threads), or the board is broken, which a second program or a model would show"
+    )
+    return [Finding(FindingCode.UNREPEATED, tuple(item.cpu for item in found), text)] if found else []
 
 
 def _varying(name: str, seen: Sequence[Sighting]) -> list[Finding]:

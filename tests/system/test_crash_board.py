@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.device import OpenDevice, open_device, session
-from harness.device.program import run_program
+from harness.device.envelope import SessionResult
+from harness.device.program import program_request
 from harness.device.runtime import RuntimeEnv, Wheel
 from harness.errors import ArtifactError
 from harness.spec.model import Device, Emulation, Origin, Tier
@@ -34,10 +35,10 @@ def board(cpu: str) -> Iterator[OpenDevice]:
         yield device
 
 
-def write(path: Path, code: bytes) -> Path:
-    """Write a program."""
+def run(board: OpenDevice, path: Path, code: bytes) -> SessionResult:
+    """Write a program and run it on a board."""
     path.write_bytes(elf(AARCH64, code))
-    return path
+    return board.measure(program_request(board.deploy(path)))
 
 
 def test_core_without_dot_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +50,8 @@ def test_core_without_dot_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(session, "resolve", lambda *_, **__: unfit)
 
     with board("cortex-a53") as device:
-        sound = run_program(device, write(tmp_path / "hi", SAYS_HI[AARCH64]))
-        illegal = run_program(device, write(tmp_path / "dots", DOTS))
+        sound = run(device, tmp_path / "hi", SAYS_HI[AARCH64])
+        illegal = run(device, tmp_path / "dots", DOTS)
         with pytest.raises(ArtifactError, match=re.escape(f"onnxruntime==0 does not run on this CPU: {NEEDS}")):
             device.ensure_runtime("onnxruntime", "onnxruntime==0")
 
@@ -64,7 +65,7 @@ def test_core_without_dot_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_core_with_dot_product(tmp_path: Path) -> None:
     """The same program runs: its dot product and the three instructions of its end are counted."""
     with board("cortex-a76") as device:
-        result = run_program(device, write(tmp_path / "dots", DOTS))
+        result = run(device, tmp_path / "dots", DOTS)
 
     assert result.reply.error is None
     assert result.arrays["instructions"].tolist() == [4, 4, 4]

@@ -182,6 +182,21 @@ def test_a_reference_that_cannot_be_computed_is_the_farms_fault(work: Callable[.
     assert evidence.fatal is None
 
 
+def test_the_true_cause_replaces_the_fatal_incident_and_no_other(work: Callable[..., CellWork]) -> None:
+    """What the controller could not compute stands after the lost link, and stays."""
+
+    def fail() -> dict[str, np.ndarray]:
+        raise InfraError("no runtime on the controller")
+
+    lost = _finish(work(), BoardScript(fault="link", after=3), threading.Event(), Controller(Computed("", fail)))
+    told = lost.because_of(RunCancelled("the run was cancelled"))
+
+    assert [incident.code for incident in lost.record.incidents][1:] == ["reference"]
+    assert [incident.outcome for incident in told.record.incidents] == [Outcome.CANCELLED, Outcome.INFRA]
+    assert told.record.incidents[1] == lost.record.incidents[1]
+    assert isinstance(told.fatal, RunCancelled)
+
+
 def test_a_model_changed_after_the_plan_is_not_measured(work: Callable[..., CellWork]) -> None:
     """The plan's hash is what was promised to be measured."""
     cell = work()

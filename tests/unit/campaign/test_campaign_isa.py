@@ -98,6 +98,22 @@ class Programs(Cores):
     kind = ProgramBoard
 
 
+class WaveringBoard(ProgramBoard):
+    """A board on which a program works a little longer in each run."""
+
+    def measure(self, request: SessionRequest) -> FakeSeen:
+        """Run it."""
+        seen = super().measure(request)
+        seen.arrays["instructions"] = np.arange(1000, 1000 + request.repeat)
+        return seen
+
+
+class Wavering(Cores):
+    """Boards for programs that do not repeat their work."""
+
+    kind = WaveringBoard
+
+
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fake model, and a cache of its own."""
@@ -235,6 +251,24 @@ def test_a_program_runs_as_one_session_without_a_runtime(tmp_path: Path, model: 
     assert [item.code for item in found.findings] == [FindingCode.BYTES]
     assert found.inputs == "called with --self-test"
     assert exit_code([found]) == 1
+
+
+def test_a_program_that_counts_otherwise_in_each_run_may_be_the_cause(tmp_path: Path) -> None:
+    """The finding names program and board, and what was counted; nothing is taken for measured."""
+    (program := tmp_path / "tool").write_bytes(b"\x7fELF rest")
+
+    (found,) = IsaRun(IsaRequest((program,), cpus=("cortex-a53",)), Wavering(), lambda _: None).measure(
+        tick=lambda: None
+    )
+
+    (finding,) = found.findings
+    assert finding.code is FindingCode.UNREPEATED
+    assert finding.text.startswith(
+        "no count of tool came back on cortex-a53 (1,000, 1,001 and 1,002): either the program"
+    )
+    assert "or the board is broken" in finding.text
+    assert found.rows[0].instructions is None
+    assert exit_code([found]) == 20
 
 
 def test_words_behind_the_dashes_are_a_programs() -> None:
