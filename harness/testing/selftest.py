@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -116,10 +116,10 @@ def without_check(module: types.ModuleType, check: str, instead: str) -> Iterato
         raise LookupError(f"{path.name} has {check!r} {source.count(check)} times: say here what the check is now")
     scratch = dict(vars(module))
     exec(compile(source.replace(check, instead), str(path), "exec"), scratch)  # noqa: S102  our own source
+    theirs = _functions(scratch, module.__name__)
     changed = [
-        (function, function.__code__, scratch[name].__code__)
-        for name, function in vars(module).items()
-        if isinstance(function, types.FunctionType) and function.__module__ == module.__name__
+        (function, function.__code__, theirs[name].__code__)
+        for name, function in _functions(vars(module), module.__name__).items()
     ]
     for function, _, code in changed:
         function.__code__ = code
@@ -128,3 +128,10 @@ def without_check(module: types.ModuleType, check: str, instead: str) -> Iterato
     finally:
         for function, code, _ in changed:
             function.__code__ = code
+
+
+def _functions(names: Mapping[str, object], module: str) -> dict[str, types.FunctionType]:
+    """Find the functions and methods of a module, by their qualified names."""
+    own = [item for item in names.values() if getattr(item, "__module__", "") == module]
+    methods = [item for kind in own if isinstance(kind, type) for item in vars(kind).values()]
+    return {item.__qualname__: item for item in (*own, *methods) if isinstance(item, types.FunctionType)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.records.outcome import Outcome
 from harness.records.trial import Answer, Place
 from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.stats.pair import in_pairs
 
 CONTROL = "control"
 CRASH, RUNS = "crash", "runs"
@@ -39,10 +40,13 @@ class Aim:
     outcome: Outcome | None = None
     words: str = ""
     kinds: frozenset[LimitKind] = ANY
+    paired: bool = False
+    """Whether only figures that are decided pair by pair are aimed at."""
 
     def hits(self, limit: Limit, device: Device) -> bool:
         """Tell whether this limit is aimed at on this board."""
-        return limit.kind in self.kinds and any(_is_named(limit.metric, name, device) for name in self.metrics)
+        is_meant = limit.kind in self.kinds and (not self.paired or in_pairs(limit.metric, device))
+        return is_meant and any(_is_named(limit.metric, name, device) for name in self.metrics)
 
     def answer(self, limit: Limit) -> Answer:
         """Say what the gate of this limit must answer."""
@@ -138,6 +142,11 @@ def _board(name: str, title: str, outcome: Outcome, words: str, incident: str = 
 
 def _record(name: str, title: str, words: str, metrics: tuple[str, ...] = (CRASH,), **more: Outcome) -> Fault:
     return Fault(name, title, Place.RECORD, (Aim(metrics, more.get("outcome", Outcome.INFRA), words),), once=True)
+
+
+def _unequal(name: str, title: str, words: str) -> Fault:
+    aim = Aim(("latency.p", "latency.mean", "throughput"), Outcome.INCONCLUSIVE, words, RELATIVE, paired=True)
+    return Fault(name, title, Place.RECORD, (aim,), tiers=_HARDWARE, once=True)
 
 
 _INFRA, _DEVICE, _FAIL, _OPEN = Outcome.INFRA, Outcome.DEVICE, Outcome.FAIL, Outcome.INCONCLUSIVE
@@ -252,6 +261,8 @@ FAULTS: tuple[Fault, ...] = (
           (Aim(_PAIRS, _OPEN, "ran differently", RELATIVE),), once=True),
     Fault("record-broken-pair", "a baseline session is missing", Place.RECORD,
           (Aim(_PAIRS, _OPEN, "pairs broken", RELATIVE),), once=True),
+    _unequal("record-control-moved", "other work beside one arm of every pair", "the control work changed by"),
+    _unequal("record-warm-arm", "one arm of every pair starts on a warm board", "the arms started at"),
     Fault("record-no-reference", "the reference's answers are missing", Place.RECORD,
           (Aim(("accuracy.",), _OPEN, "of the reference", frozenset({LimitKind.DROP})),
            Aim(("parity.",), _OPEN, "of the reference")), once=True),

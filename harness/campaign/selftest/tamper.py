@@ -41,6 +41,16 @@ def _broken_pair(record: CellRecord) -> CellRecord:
     return replace(record, sessions=tuple(item for item in record.sessions if item not in baselines[-1:]))
 
 
+def _unequal(name: str, candidate: float, baseline: float) -> Change:
+    """Have every session of an arm tell a figure of the board's condition that the other arm does not."""
+
+    def told(session: SessionRecord) -> SessionRecord:
+        value = candidate if session.role is Role.CANDIDATE else baseline
+        return replace(session, scalars={**session.scalars, name: value})
+
+    return lambda record: replace(record, sessions=tuple(told(session) for session in record.sessions))
+
+
 def _without_reference(record: CellRecord) -> CellRecord:
     kept: dict[str, ArrayRef] = {name: ref for name, ref in record.reference_arrays.items() if name == "labels"}
     return replace(record, reference_arrays=kept)
@@ -56,6 +66,10 @@ TAMPERED: dict[str, Change] = {
     "record-unlike-pair": _last(lambda session: replace(session, cores=(63,)), Role.BASELINE),
     "record-doubled": _doubled,
     "record-broken-pair": _broken_pair,
+    "record-control-moved": lambda record: _unequal("control_before_s", 2e-3, 1e-3)(
+        _unequal("control_after_s", 2e-3, 1e-3)(record)
+    ),
+    "record-warm-arm": _unequal("temp_start_c", 60.0, 40.0),
     "record-lost": lambda record: replace(record, sessions=(), incidents=()),
     "record-no-reference": _without_reference,
 }

@@ -15,6 +15,7 @@ from harness.campaign.selftest.catalogue import FAULTS
 from harness.records.trial import Fate
 from harness.testing.selftest import only, plan_selftest, selftest_rehearsal, try_gates, without_check
 
+SAYS_NO = "Outcome.REGRESSION if limit.kind is LimitKind.REGRESS else Outcome.FAIL"
 CHECKS = [
     # fault, module, the check, what stands in its place
     ("dropped-samples", "stats.figure", "if found.size < planned:", "if False:"),
@@ -57,6 +58,8 @@ CHECKS = [
     ("record-mixed", "stats.evidence", "if len(runtimes) > 1:", "if False:"),
     ("record-planted", "stats.evidence", "or _planted(evidence.planned, sessions)", ""),
     ("record-unlike-pair", "stats.evidence", "if _setting(pair[0]) != _setting(pair[1])", "if False"),
+    ("record-control-moved", "stats.pair", "if abs(moved) > allowed:", "if False:"),
+    ("record-warm-arm", "stats.pair", "and abs(ours - theirs) > WARMER_C", "and False"),
     ("record-lost", "gate.cell",
      "if not sessions:\n        return Standing(Outcome.NOT_RUN", "if False:\n        return Standing(Outcome.NOT_RUN"),
     ("wrong-nonce", "device.envelope", "if reply.nonce != request.nonce:", "if False:"),
@@ -71,11 +74,22 @@ CHECKS = [
     ("stray-array", "device.envelope", "if not _NAME.match(spec.name):", "if False:"),
     ("unknown-type", "device.envelope", "if spec.dtype not in DTYPES:", "if False:"),
     ("doubled-array", "device.envelope", "if spec.name in arrays:", "if False:"),
+    ("no-timed-answer", "stats.timed_output", "if timed is None:", "if timed is None and False:"),
+    ("few-counts", "stats.figure", "if found.size < fewest or (found <= 0).any():", "if (found <= 0).any():"),
+    ("negative-count", "stats.figure", "if found.size < fewest or (found <= 0).any():", "if found.size < fewest:"),
+    ("unrepeatable-count", "stats.work", "if 2 * int(came_back.sum()) <= least.size:", "if False:"),
+    ("record-broken-pair", "stats.evidence", "if len(candidates) != len(baselines):", "if False:"),
+    ("changed-file", "campaign.cell", "if digest != planned_sha256:", "if False:"),
+    ("flaky", "campaign.cell", "self._incidents.append(flaky_incident(session.role, first.reply))", "pass"),
+    ("other-shape", "device.envelope", "or elements * np.dtype(spec.dtype).itemsize != spec.nbytes", ""),
     # The gates themselves: what would happen if a limit of this kind always passed.
     ("padded-file", "gate.decide", "if (high < limit.value) if is_floor else (low > limit.value):", "if False:"),
-    ("busy", "gate.decide", "Outcome.REGRESSION if limit.kind is LimitKind.REGRESS else Outcome.FAIL", "Outcome.PASS"),
-    ("shuffled-labels", "gate.decide",
-     "Outcome.REGRESSION if limit.kind is LimitKind.REGRESS else Outcome.FAIL", "Outcome.PASS"),
+    ("hungry", "gate.paired", SAYS_NO, "Outcome.PASS"),
+    ("hot-board", "gate.decide", SAYS_NO, "Outcome.PASS"),
+    ("other-platform", "gate.decide", SAYS_NO, "Outcome.PASS"),
+    ("ballast", "gate.decide", SAYS_NO, "Outcome.PASS"),
+    ("busy", "gate.decide", SAYS_NO, "Outcome.PASS"),
+    ("shuffled-labels", "gate.decide", SAYS_NO, "Outcome.PASS"),
 ]  # fmt: skip
 REAL_FILES = {"flipped-weights"}
 """What the rehearsal's models, which are text, cannot be changed by."""
