@@ -62,6 +62,37 @@ class PlantRequest:
 
 
 @dataclass
+class GenerationRequest:
+    """What a language model is asked: texts to continue, and how its likelihood of the session's data is measured."""
+
+    prompts: list[str] = field(default_factory=list)
+    """UTF-8 texts; empty: the beginning of the data, `prompt_tokens` long."""
+    prompt_tokens: int = 0
+    """Prompts are cut to so many tokens; 0: as long as they are."""
+    new_tokens: int = 32
+    """Most tokens to generate per prompt."""
+    context: int = 512
+    """Positions that the cache holds."""
+    temperature: float = 0.0
+    """0: the most likely token, always."""
+    top_k: int = 0
+    """Sampling among the so many most likely; 0: all."""
+    seed: int = 0
+    stops: bool = True
+    """Whether the model's own end token ends a text; else every text is `new_tokens` long."""
+    tokenizing: bool = False
+    """Whether the time to the first token counts from the text; else from its tokens."""
+    window: int = 128
+    """Tokens that are scored in one context."""
+    tokens: int = 4096
+    """Most tokens of the data that are scored."""
+    probes: int = 0
+    """So many tokens per position are brought back with their probability: the reference's part of a comparison."""
+    compared: str = ""
+    """sha256 in the store of what a reference brought (.npz): its probes are answered; empty: none."""
+
+
+@dataclass
 class SessionRequest:
     """One measuring session: a fresh child of the zygote of `env`."""
 
@@ -71,7 +102,7 @@ class SessionRequest:
     env: str
     """Env id, or `system` for what the board has installed."""
     runtime: str
-    """onnxruntime or tflite; native for a program."""
+    """onnxruntime, tflite or llamacpp; native for a program."""
     model: str
     """sha256 of the model in the board's store."""
     suffix: str
@@ -80,7 +111,7 @@ class SessionRequest:
     """sha256 of the .npz in the board's store: `x` or one array per model input name, first axis = sample.
 
     Empty, for an accuracy session: `samples` samples are drawn from `seed` by the model's own input specs and kept in
-    the store; the reply names them in `settings["data"]`.
+    the store; the reply names them in `settings["data"]`. With `generation`: a text (UTF-8), or an .npz of `tokens`.
     """
     provider: str = ""
     threads: int = 1
@@ -106,6 +137,8 @@ class SessionRequest:
     fresh: bool = False
     """Load the runtime anew before it: nothing of the process that earlier sessions were forked from is left."""
     meter: MeterRequest | None = None
+    generation: GenerationRequest | None = None
+    """Set for language models: timing, memory and accuracy sessions generate text."""
     argv: list[str] = field(default_factory=list)
     """binary: arguments after the program's own name."""
     plant: PlantRequest | None = None

@@ -19,7 +19,7 @@ from harness.agent.env import install
 from harness.agent.facts import read_facts
 from harness.agent.frame import Frame
 from harness.agent.lease import Lease, read_boot_id
-from harness.agent.message import MeterRequest, PlantRequest, SessionRequest
+from harness.agent.message import GenerationRequest, MeterRequest, PlantRequest, SessionRequest
 from harness.agent.refusal import Refusal
 from harness.agent.spawn import Zygote, ZygoteKey, encode_request
 from harness.agent.store import Store
@@ -29,6 +29,9 @@ from harness.agent.watch import Warming, Watch
 _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
 _KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile", "binary"})
+
+_GENERATING = frozenset({"timing", "memory", "accuracy"})
+MOST_TOKENS = 1 << 20
 
 if TYPE_CHECKING:
     Work = Task | Warming | Watch
@@ -151,7 +154,7 @@ class Operations:
 
     def _session(self, frame: Frame) -> Watch:
         request = parse_request(frame.header)
-        for digest in (request.model, request.data):
+        for digest in (request.model, request.data, request.generation.compared if request.generation else ""):
             if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
         if request.plant is not None:
@@ -190,6 +193,8 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         asked["meter"] = MeterRequest(**asked["meter"])
     if asked.get("plant") is not None:
         asked["plant"] = PlantRequest(**asked["plant"])
+    if asked.get("generation") is not None:
+        asked["generation"] = GenerationRequest(**asked["generation"])
     request = SessionRequest(**asked)
     if request.kind not in _KINDS:
         raise Refusal("request", f"no session kind {request.kind!r}")
@@ -197,7 +202,32 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         raise Refusal("request", "argv holds words without NUL")
     if request.repeat < 1 or request.warmup < 0 or request.batch < 1 or request.threads < 1 or request.deadline_s <= 0:
         raise Refusal("request", "repeat, batch, threads and deadline_s are positive, warmup is not negative")
+    if request.generation is not None:
+        _check_generation(request)
     is_drawn = request.kind == "accuracy" and request.samples >= 1 and request.seed >= 0
     if not (request.data or is_drawn or request.kind == "binary"):
         raise Refusal("request", "only an accuracy session can draw its data: samples is positive, seed not negative")
     return request
+
+
+def _check_generation(request: SessionRequest) -> None:
+    asked = request.generation
+    assert asked is not None
+    if request.kind not in _GENERATING or not request.data:
+        raise Refusal("request", f"a {request.kind} session generates nothing, and one that does needs data")
+    bounds = [
+        ("prompts", len(asked.prompts), 0, 1000),
+        ("prompt_tokens", asked.prompt_tokens, 0, MOST_TOKENS),
+        ("new_tokens", asked.new_tokens, 1, MOST_TOKENS),
+        ("context", asked.context, 2, MOST_TOKENS),
+        ("window", asked.window, 2, asked.context - 1),
+        ("tokens", asked.tokens, asked.window, MOST_TOKENS),
+        ("probes", asked.probes, 0, 4096),
+        ("top_k", asked.top_k, 0, MOST_TOKENS),
+        ("seed", asked.seed, 0, (1 << 32) - 1),
+    ]
+    wrong = next((row for row in bounds if not row[2] <= row[1] <= row[3]), None)
+    if wrong is not None:
+        raise Refusal("request", "generation: {} is {}, not {} to {}".format(*wrong))
+    if not 0 <= asked.temperature <= 100:
+        raise Refusal("request", f"generation: a temperature of {asked.temperature}")

@@ -25,9 +25,9 @@ from harness.agent.tasks import energy, evaluate, footprint, load, profile
 
 if TYPE_CHECKING:
     from harness.agent.plant.session import Plant
-    from harness.agent.runtimes import Array, Feed, InputSpec, Model, Prefixes, Runtime
+    from harness.agent.runtimes import Array, Decoder, Feed, InputSpec, Model, Prefixes, Runtime
 
-    Loaded = TypeVar("Loaded", Model, Prefixes)
+    Loaded = TypeVar("Loaded", Model, Prefixes, Decoder)
 
 _KINDS = {
     "timing": load.run,
@@ -80,7 +80,7 @@ class Session:
         if self.plant:
             self.plant.after_hash()
         limit = 1 if self.request.kind in _ONE_SAMPLE else self.request.samples or None
-        if self.request.data:
+        if self.request.data and self.request.generation is None:
             self.samples = Samples.read(store.path(self.request.data), limit)
 
     def load(self, counter: InstructionCounter | None = None) -> Model:
@@ -92,6 +92,15 @@ class Session:
         """Load the model to run its operators apart; notes `load_s`."""
         request = self.request
         return self._load(lambda path: self._runtime.split(path, request.provider, request.threads, feed), None)
+
+    def decode(self, context: int, counter: InstructionCounter | None = None) -> Decoder:
+        """Load a language model with a cache of `context` positions; notes as `load` does."""
+        request = self.request
+        return self._load(lambda path: self._runtime.decode(path, request.provider, request.threads, context), counter)
+
+    def stored(self, digest: str) -> str:
+        """Return the path of an object in the store."""
+        return Store(self._root).path(digest)
 
     def _load(self, loader: Callable[[str], Loaded], counter: InstructionCounter | None) -> Loaded:
         self.enter("load")
@@ -168,7 +177,7 @@ def run(message: bytes, result_fd: int, root: str, runtime: Runtime) -> None:
         _plant(session, session.request.plant, root)
     try:
         session.prepare()
-        _KINDS[session.request.kind](session)
+        _find_task(session.request)(session)
         if session.plant:
             session.plant.finish()
     except Refusal as refusal:
@@ -188,6 +197,15 @@ def _plant(session: Session, request: PlantRequest, root: str) -> None:
 
     session.plant = Plant(request, session, root)
     session.settings["planted"] = request.fault
+
+
+def _find_task(request: SessionRequest) -> Callable[[Session], None]:
+    if request.generation is None:
+        return _KINDS[request.kind]
+    # Imported in the session that needs it, so that the heap of all others stays as it is.
+    from harness.agent.language import TASKS
+
+    return TASKS[request.kind]
 
 
 def _explain(failure: Exception, stage: str) -> dict[str, object]:

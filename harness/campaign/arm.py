@@ -5,16 +5,17 @@ Owns what a session of it is asked, and what is recorded of the answer.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.agent.message import EXTERNAL, MeterRequest, SessionReply, SessionRequest
+from harness.agent.message import EXTERNAL, GenerationRequest, MeterRequest, SessionReply, SessionRequest
 from harness.campaign.energy import NOT_METERED, energy_times
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import CONTROLLER_METERS, Device, Tier
+from harness.spec.model import CONTROLLER_METERS, Device, Tier, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Arm:
     env: str
     provider: str = ""
 
-    def request(self, session: PlannedSession, planned: PlannedCell, device: Device, *, data: str) -> SessionRequest:
+    def request(
+        self, session: PlannedSession, planned: PlannedCell, device: Device, *, data: str, compared: str = ""
+    ) -> SessionRequest:
         """Ask for one session.
 
         Args:
@@ -36,6 +39,7 @@ class Arm:
             planned: the cell, with its workload.
             device: the board.
             data: hash of the evaluation data in the board's store.
+            compared: hash there of what a language model's reference brought; empty: nothing is compared.
         """
         workload = planned.workload
         energy = session.kind is SessionKind.ENERGY
@@ -61,6 +65,9 @@ class Arm:
             deterministic=device.tier is Tier.DETERMINISTIC,
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy else None,
+            generation=generation_request(
+                workload, compared=compared if session.kind is SessionKind.ACCURACY else "", probes=0
+            ),
         )
 
     def record(
@@ -97,6 +104,15 @@ class Arm:
             stage=session.stage,
             pair=session.pair,
         )
+
+
+def generation_request(workload: Workload, *, compared: str, probes: int) -> GenerationRequest | None:
+    """Ask a language model; None for other tasks. See the fields of GenerationRequest."""
+    asked = workload.generation
+    if asked is None:
+        return None
+    fields = {**dataclasses.asdict(asked), "prompts": list(asked.prompts), "probes": probes}
+    return GenerationRequest(**fields, compared=compared)
 
 
 def _meter(device: Device) -> MeterRequest | None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 PAUSE_S, COOL_S = 2.0, 15.0
 """Before a spoilt pair is measured again: what spoilt it (other work, heat) may pass."""
 _DONE = object()
+PROBED = "probe_token"
 NO_WHEEL = "wheel"
 """Code of the error that says: no build of this runtime fits the board. The board itself is sound."""
 
@@ -61,9 +62,17 @@ class CellMeasurement:
         work: what to measure.
         cancel: set when the run is stopped.
         budget: the board's device time, which the cell's sessions are charged to.
+        reference: what the controller computes; a language model is asked on the board about what it brings.
     """
 
-    def __init__(self, board: OpenBoard, work: CellWork, cancel: threading.Event, budget: Budget) -> None:
+    def __init__(
+        self,
+        board: OpenBoard,
+        work: CellWork,
+        cancel: threading.Event,
+        budget: Budget,
+        reference: Computed | None = None,
+    ) -> None:
         self._board = board
         self._work = work
         self._cancel = cancel
@@ -74,7 +83,8 @@ class CellMeasurement:
         self._references: dict[str, ArrayRef] = {}
         self._builds: dict[str, str] = {}
         self._arms: dict[Role, Arm] = {}
-        self._data = ""
+        self._reference = reference
+        self._data, self._compared = "", ""
         self._incidents: list[Incident] = []
         self._explaining = Explaining(work, self._ask, self._keep, self._add, lambda: board.record.snapshot)
         self._failed: set[Role] = set()
@@ -143,6 +153,7 @@ class CellMeasurement:
             model = self._deploy(files.baseline, planned.baseline.sha256)
             self._arms[Role.BASELINE] = replace(candidate, model=model, suffix=files.baseline.suffix)
         self._data = self._deploy(files.data, planned.data.sha256)
+        self._compared = self._deploy_reference()
         for session in self._queue():
             self._measure_session(session)
         while self._pairing is not None and (ask := self._next_pair(self._pairing)) is not None:
@@ -185,9 +196,22 @@ class CellMeasurement:
             raise InfraError(f"{path.name} was changed after it was planned", code="integrity")
         return digest
 
+    def _deploy_reference(self) -> str:
+        """Bring what a language model's reference said to the board; empty where nothing is to be compared.
+
+        A reference that cannot be computed is an incident of its own at the end of the cell.
+        """
+        if self._reference is None or self._work.planned.workload.generation is None:
+            return ""
+        try:
+            self._reference.outputs()
+        except FleetgateError:
+            return ""
+        return self._board.deploy(self._reference.path)
+
     def _request(self, session: PlannedSession) -> SessionRequest:
         arm, device = self._arms[session.role], self._work.device
-        request = arm.request(session, self._work.planned, device, data=self._data)
+        request = arm.request(session, self._work.planned, device, data=self._data, compared=self._compared)
         return replace(request, count_work=counts_work(self._work.wanted, device))
 
     def _next_pair(self, pairing: Pairing) -> Ask | None:
@@ -256,7 +280,8 @@ class CellMeasurement:
     def _keep_references(self, controller: Controller) -> None:
         """Copy labels and what the controller computed beside the samples, so that a replay needs nothing else."""
         try:
-            labels = read_labels(self._work.files.data)
+            is_text = self._work.planned.workload.generation is not None
+            labels = None if is_text else read_labels(self._work.files.data)
         except FleetgateError as error:
             self._incidents.append(controller_incident("reference", error))
             return
@@ -275,6 +300,8 @@ class CellMeasurement:
             return
         self._builds[name] = computed.build
         for output, array in outputs.items():
+            if output == PROBED:  # only the board needs to know which tokens it was asked about
+                continue
             self._references[f"{name}/{output}"] = self._add(f"{name}/{output}", array)
 
     def _explain_loss(self, controller: Controller) -> FleetgateError | None:

@@ -26,7 +26,7 @@ from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets
 
-SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite"}
+SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite", ".gguf": "llamacpp"}
 
 
 @dataclass(frozen=True, slots=True)

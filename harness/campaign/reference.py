@@ -7,8 +7,10 @@ and read.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
+import json
 import secrets
 import threading
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.agent.message import SessionRequest
+from harness.campaign.arm import generation_request
 from harness.campaign.incident import UNUSABLE
 from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, "np.ndarray"]
 
+WRITTEN = ("tokens", "nll", "best", "window_bytes", "probe_")
+"""What is kept of a language model's answers."""
 CONTROLLER = "this machine"
 """Name of the lane that computes references; no board can have it, for its space."""
 
@@ -60,6 +65,8 @@ class Computed:
 
     build: str
     outputs: Callable[[], Arrays]
+    path: Path = Path()
+    """Where they lie, in the form of an .npz, once `outputs` has returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class ReferenceCache:
     def path(self, computation: Computation) -> Path:
         """Name the cache file of a computation."""
         text = f"{computation.sha256} {computation.data_sha256} {computation.build} {computation.workload.batch}"
+        if computation.workload.generation is not None:
+            text += json.dumps(dataclasses.asdict(computation.workload.generation), sort_keys=True)
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}.npz"
 
     def read(self, path: Path) -> Mapping[str, np.ndarray] | None:
@@ -119,7 +128,7 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
     """Run a model on the controller.
 
     Returns:
-        Arrays `output_0` …, float32, first axis = sample.
+        Arrays `output_0` …, float32, first axis = sample; of a language model those of `WRITTEN`.
 
     Raises:
         InfraError: it does not run there.
@@ -138,11 +147,15 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
         repeat=workload.repeat,
         deadline_s=workload.deadline_s,
         count_work=False,
+        generation=generation_request(
+            workload, compared="", probes=workload.generation.probes if workload.generation else 0
+        ),
     )
     seen = board.measure(request)
     if seen.reply.error is not None:
         raise InfraError(f"{computation.model.name}: {seen.reply.error.get('message', 'failed')}", code=UNUSABLE)
-    return {name: array for name, array in seen.arrays.items() if name.startswith("output_")}
+    kept = ("output_",) if workload.generation is None else WRITTEN
+    return {name: array for name, array in seen.arrays.items() if name.startswith(kept)}
 
 
 def _deploy(board: OpenBoard, path: Path, planned_sha256: str) -> str:

@@ -123,7 +123,8 @@ class CampaignRun:
         controller = self._controller(cell, files, wanted)
 
         def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
-            measurement = CellMeasurement(planted(board, cell), work, cancel, self._budgets[cell.device])
+            budget = self._budgets[cell.device]
+            measurement = CellMeasurement(planted(board, cell), work, cancel, budget, controller.reference)
             return self._go_on(measurement, work, controller)
 
         self._cells[cell.key] = engine.submit(cell.device, Job(work.title, work.deadline_s, run))
@@ -199,7 +200,8 @@ class CampaignRun:
         reference = None
         if wanted.reference and files.reference:
             of_the_reference = of_reference(cell, files)
-            reference = Computed(of_the_reference.build, self._begin(of_the_reference))
+            path = self._cache.path(of_the_reference)
+            reference = Computed(of_the_reference.build, self._begin(of_the_reference), path)
         return Controller(reference, Computed(of_artifact.build, candidate))
 
     def _compute_now(self, computation: Computation) -> Arrays:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.agent.package import build_zipapp
 from harness.device.cancel import Cancellation
 from harness.device.connection import Reach, connected
-from harness.device.runtime import DEFAULTS, SYSTEM, RuntimeEnv, resolve
+from harness.device.runtime import DEFAULTS, PREPARED, SYSTEM, RuntimeEnv, resolve
 from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
 from harness.emulator.cache import locked, published
 from harness.emulator.machine.qemu import qemu_version
@@ -83,7 +83,7 @@ class EmulatedBoards:
 
     @contextlib.contextmanager
     def start(self, builds: Collection[tuple[str, str]], *, fresh: bool = False) -> Iterator[Reach]:
-        """Start a board that has `builds` installed, and beside them every runtime that another plan may need there.
+        """Start a board that has `builds` installed, and beside them the runtimes that most plans need there.
 
         So all plans share one snapshot of a kind of board; only a build that a plan pins makes another.
 
@@ -159,14 +159,15 @@ class EmulatedBoards:
     def _resolve(self, needed: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Give the environment ids of what is needed and of what the board may need another time, if that fits it.
 
-        The latter are the builds of its profile and the default of every family.
+        The latter are the builds of its profile and the default of every family of `PREPARED`.
         """
         facts, cancel = self._facts(), self._cancellation.event
         found = {
             (family, build): resolve(family, build, facts, progress=self._progress, cancel=cancel).id
             for family, build in needed
         }
-        usual = {*self._spec.runtimes.items(), *DEFAULTS.items()} - found.keys()
+        defaults = {(family, DEFAULTS[family]) for family in PREPARED}
+        usual = {*self._spec.runtimes.items(), *defaults} - found.keys()
         for family, build in sorted(pair for pair in usual if pair[1] != SYSTEM):
             try:
                 found[family, build] = resolve(family, build, facts, progress=self._progress, cancel=cancel).id

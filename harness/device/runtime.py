@@ -28,8 +28,15 @@ from harness.errors import InfraError
 from harness.records.run import Facts
 
 SYSTEM = "system"
-DEFAULTS = {"onnxruntime": "onnxruntime==1.32.0", "tflite": "ai-edge-litert==2.3.0"}
+DEFAULTS = {
+    "onnxruntime": "onnxruntime==1.32.0",
+    "tflite": "ai-edge-litert==2.3.0",
+    "llamacpp": "xllamacpp==2026.10.11549",
+}
 """What a device gets that names no build of its own."""
+PREPARED = ("onnxruntime", "tflite")
+"""Families whose default every prepared emulated board has, so that plans share a snapshot. llama.cpp is none of them:
+its 33 MB would be fetched, sent and unpacked for everybody who runs no language model."""
 PIP_S = 900.0
 ROUNDS = 5
 LOCK = "lock.json"
@@ -79,7 +86,7 @@ def resolve(
     """Give the wheels of a runtime for a board, from the cache or, once, from the package index.
 
     Args:
-        family: `onnxruntime` or `tflite`.
+        family: `onnxruntime`, `tflite` or `llamacpp`.
         build: a requirement, `system`, or empty for the default.
         facts: of the board: Python, ABI, libc and architecture decide.
         progress: gets a line for whatever takes longer than some seconds.

@@ -56,7 +56,9 @@ def platform_tags(facts: Facts) -> tuple[str, ...]:
 
 
 def known_constraints(requirement: Requirement) -> tuple[str, ...]:
-    """Return what must hold beside the metadata of a build, which is too lax."""
+    """Return what must hold beside the metadata of a build: it is too lax, or does not know what the agent needs."""
+    if canonicalize_name(requirement.name) == "xllamacpp":
+        return ("numpy",)
     if canonicalize_name(requirement.name) == "tflite-runtime":
         # 2.14 is built against numpy 1; with 2 it imports and dies when the first Interpreter is made.
         return ("numpy<2",)

@@ -29,7 +29,7 @@ from harness.stats.evidence import contradiction
 
 PARTIAL = {
     "sensor": ("power.", "energy.", "thermal."),
-    "reference": ("accuracy.", "parity."),
+    "reference": ("accuracy.", "parity.", "llm.kl", "llm.same_top"),
     "controller": ("conformance.",),
 }
 """Codes of incidents that take only some figures away: a missing instrument, a reference that could not be computed."""
@@ -39,6 +39,7 @@ _MODEL_FAILURES = {
     "memory": "the artifact ran out of memory",
     "timeout": "the artifact did not finish in time",
     "illegal_instruction": "the artifact executed an instruction that this CPU refuses",
+    "tokens": "the artifact splits the text into other tokens than the reference",
     "fallback": "the runtime did not use the provider that was asked for",
 }
 

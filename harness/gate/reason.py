@@ -7,7 +7,7 @@ import math
 from harness.gate.decide import ends, is_exact
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
-from harness.spec.metric import METRICS
+from harness.spec.metric import METRICS, limit_dimension
 from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison
 from harness.stats.interval import PairedTable
@@ -31,7 +31,7 @@ def explain_comparison(limit: Limit, comparison: Comparison, outcome: Outcome, w
     """Explain a verdict on a worsening against the baseline, or on a loss against the reference; see above."""
     if comparison.basis:
         return _explain_counts(limit, comparison, outcome)
-    dimension = Dimension.RATIO if limit.kind is LimitKind.REGRESS else Dimension.POINTS
+    dimension = limit_dimension(METRICS[limit.metric], limit.kind)
     found, own = comparison.estimate, METRICS[limit.metric].dimension
     label = f" {found.label}" if found.label else ""
     arms = f"{format(comparison.candidate.value, own)}{label} against {format(comparison.baseline.value, own)}{label}"

@@ -11,13 +11,15 @@ import math
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.stats.likelihood import DIVERGENCES, SURPRISES
 from harness.stats.noise import noise_of
 from harness.stats.outlook import RESOLVES, resolvable
 from harness.stats.pair import in_pairs
+from harness.stats.writing import TOKEN_TIMES
 from harness.units import Dimension, format
 
-_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.")
-_TIMED = ("latency.", "load.", "throughput")
+_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.", *SURPRISES, *DIVERGENCES)
+_TIMED = ("latency.", "load.", "throughput", *TOKEN_TIMES)
 _SENSED = ("power.", "energy.", "thermal.")
 _NO_P99 = (
     "the ratio of two p99 scatters by 7 % even over 1000 calls, so that pairs cannot decide it; "

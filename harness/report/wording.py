@@ -13,8 +13,8 @@ from typing import Final
 from harness.gate.decide import ends
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate, Verdict
-from harness.spec.metric import METRICS
-from harness.spec.model import Tier
+from harness.spec.metric import METRICS, limit_dimension
+from harness.spec.model import LimitKind, Tier
 from harness.units import Dimension, format
 
 INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -116,12 +116,10 @@ def _escaped(char: str) -> str:
 
 def dimension_of(metric: str, kind: str = "max") -> Dimension:
     """Give what a figure of `metric` is measured in; a `regress` figure is a ratio, a `drop` is in points."""
-    if kind == "regress":
-        return Dimension.RATIO
-    if kind == "drop":
-        return Dimension.POINTS
     known = METRICS.get(metric)
-    return known.dimension if known else Dimension.NUMBER
+    if known is None:
+        return {"regress": Dimension.RATIO, "drop": Dimension.POINTS}.get(kind, Dimension.NUMBER)
+    return limit_dimension(known, LimitKind(kind)) if kind in set(LimitKind) else known.dimension
 
 
 def figure(value: float, dimension: Dimension, *, signed: bool = False) -> str:

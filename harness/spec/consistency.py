@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import Problem
-from harness.spec.evaluation_data import check_data
-from harness.spec.form import RUNTIMES, check_build
-from harness.spec.metric import METRICS
+from harness.spec.evaluation_data import check_data, check_text
+from harness.spec.form import RUNTIMES, TASKS, check_build
+from harness.spec.generation import FAMILIES, TASK
+from harness.spec.metric import METRICS, measured_by
 from harness.spec.model import Limit, LimitKind, LimitSet
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal, quoted, suggest
@@ -62,7 +63,10 @@ class Consistency:
         data = self.document.text(where)
         if not data:
             return
-        if not data.endswith(".npz"):
+        if self.task == TASK:
+            if self._has_file(where, data):
+                self._check_text(where, data)
+        elif not data.endswith(".npz"):
             self._report(where, f"{quoted(data)} is not an .npz file", "save the arrays with numpy.savez_compressed")
         elif self._has_file(where, data):
             self._check_arrays(where, data)
@@ -70,6 +74,12 @@ class Consistency:
     def _check_arrays(self, where: Location, data: str) -> None:
         try:
             check_data(self.folder / data, classified=self.task == "classification")
+        except Refusal as refusal:
+            self._report(where, str(refusal), refusal.hint)
+
+    def _check_text(self, where: Location, data: str) -> None:
+        try:
+            check_text(self.folder / data)
         except Refusal as refusal:
             self._report(where, str(refusal), refusal.hint)
 
@@ -88,6 +98,7 @@ class Consistency:
             said = f"no runtime is known for {quoted(self.reference)}"
             self._report(where, said, "write 'reference: {file: …, runtime: …}'")
         self._check_suffix(where, self.reference, runtime)
+        self._check_family(where, runtime)
 
     def _check_suffix(self, where: Location, file: str, runtime: str) -> None:
         other = runtime_of(file)
@@ -102,11 +113,20 @@ class Consistency:
         if texts["file"] and texts["baseline"] and self._same(texts["file"], texts["baseline"]):
             hint = "name the previous release's file; for an A/A run, a copy of this one"
             self._report([*where, "baseline"], "the baseline is the candidate itself", hint)
+        self._check_family([*where, "runtime"], texts["runtime"])
         if texts["build"] and texts["runtime"] in RUNTIMES:
             try:
                 check_build(texts["runtime"], texts["build"])
             except Refusal as refusal:
                 self._report([*where, "build"], str(refusal), refusal.hint)
+
+    def _check_family(self, where: Location, runtime: str) -> None:
+        if runtime not in RUNTIMES:
+            return
+        if self.task == TASK and runtime not in FAMILIES:
+            self._report(where, f"{runtime} generates no text", f"use {' or '.join(FAMILIES)}")
+        elif self.task in TASKS and self.task != TASK and runtime == "llamacpp":
+            self._report(where, "llamacpp runs language models only", "use 'task: generation'")
 
     def _same(self, one: str, other: str) -> bool:
         try:
@@ -117,7 +137,10 @@ class Consistency:
     def _check_limit(self, limit: Limit) -> None:
         metric = METRICS[limit.metric]
         place = (limit.origin.file, limit.origin.line, limit.origin.column)
-        if metric.needs_labels and self.task == "parity":
+        if self.task in TASKS and not measured_by(metric, generates=self.task == TASK):
+            hint = "use llm.*, work.prompt_token, work.new_token" if self.task == TASK else "use 'task: generation'"
+            self.problems.append(Problem(*place, f"{metric.name} is not measured by 'task: {self.task}'", hint))
+        elif metric.needs_labels and self.task == "parity":
             hint = "use a parity metric, or 'task: classification'"
             self.problems.append(Problem(*place, f"{metric.name} needs 'task: classification'", hint))
         elif (metric.against_reference or limit.kind is LimitKind.DROP) and not self.has_reference:

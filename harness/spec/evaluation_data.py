@@ -11,7 +11,8 @@ from numpy.lib import format as npy
 
 from harness.spec.validate import Refusal, quoted
 
-LABELS = "y"
+LABELS, TOKENS = "y", "tokens"
+_HEAD = 1 << 16
 _SUFFIX = ".npy"
 _KINDS = {"O": "Python objects", "U": "text", "S": "text"}
 """Kinds of numpy's types that no model takes; Python objects would be unpickled, which runs code."""
@@ -44,6 +45,33 @@ def check_data(path: Path, *, classified: bool) -> None:
     if classified and len(shapes[LABELS]) != 1:
         hint = "one class per sample: of one-hot rows, y.argmax(1)"
         raise Refusal(f"{name}: the labels 'y' have the shape {shapes[LABELS]}", hint)
+
+
+def check_text(path: Path) -> None:
+    """Refuse data that no language model can be judged on: it is a text, or an .npz of `tokens`.
+
+    Raises:
+        Refusal: it is neither.
+    """
+    name = quoted(path.name)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        shapes = _read_shapes(path) if head.startswith(b"PK") else {}
+    except Refusal:
+        raise
+    except (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile):
+        raise Refusal(f"{name} is not an .npz file inside", "numpy.savez_compressed makes one") from None
+    if head.startswith(b"PK"):
+        if len(shapes.get(TOKENS, ())) != 1:
+            raise Refusal(f"{name} has no array '{TOKENS}' of shape (n,)", "token numbers, one text after the other")
+        return
+    try:
+        text = head.decode("utf-8", "strict")
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode() if len(head) == _HEAD and error.start > _HEAD - 4 else ""
+    if not text.strip() or "\0" in text:
+        raise Refusal(f"{name} is not UTF-8 text", "a text file, or an .npz of 'tokens'")
 
 
 def _check_samples(name: str, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -20,14 +20,19 @@ from harness.units import Dimension
 RUNTIMES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (".onnx", ".ort"),
     "tflite": (".tflite", ".lite"),
+    "llamacpp": (".gguf",),
 }
 """Runtime families and the suffixes of their model files."""
 
-_BUILDS = {"onnxruntime": ("onnxruntime",), "tflite": ("tflite-runtime", "ai-edge-litert")}
+_BUILDS = {
+    "onnxruntime": ("onnxruntime",),
+    "tflite": ("tflite-runtime", "ai-edge-litert"),
+    "llamacpp": ("xllamacpp",),
+}
 METERS = ("hwmon", "iio", "ina3221x", "pmic", "supply", "counter", "scpi", "plug", "modelled")
 SCOPES = ("wall", "board", "module", "rails")
 PLUGS = ("shelly-gen1", "shelly-gen2", "tasmota")
-TASKS = ("classification", "parity")
+TASKS = ("classification", "parity", "generation")
 TAILS = ("normal", "heavy")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

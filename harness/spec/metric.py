@@ -37,6 +37,8 @@ class Metric:
     needs_labels: bool = False
     modelled: bool = False
     """An emulated board may compute it from a declared model, if the gate says `accept: modelled`."""
+    generates: bool = False
+    """Whether only `task: generation` measures it."""
 
 
 def _latency(name: str, description: str) -> Metric:
@@ -83,6 +85,35 @@ def _distance(name: str, description: str) -> Metric:
     )  # fmt: skip
 
 
+def _written(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.TIME, description, True, "timing", _WORSE_WHEN_MORE, True, generates=True)
+
+
+def _token_rate(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.RATE, description, False, "timing", _WORSE_WHEN_LESS, True, generates=True)
+
+
+def _token_work(name: str, description: str) -> Metric:
+    return Metric(
+        name, Dimension.COUNT, description, True, "timing", _WORSE_WHEN_MORE, moves_with_day=False, generates=True
+    )
+
+
+def _surprise(name: str, description: str) -> Metric:
+    kinds = (LimitKind.MAX, LimitKind.REGRESS, LimitKind.DROP)
+    return Metric(
+        name, Dimension.NUMBER, description, True, "accuracy", kinds,
+        moves_with_day=False, zero_is_possible=True, generates=True,
+    )  # fmt: skip
+
+
+def _divergence(name: str, description: str) -> Metric:
+    return Metric(
+        name, Dimension.NUMBER, description, True, "accuracy", (LimitKind.MAX,),
+        moves_with_day=False, zero_is_possible=True, against_reference=True, generates=True,
+    )  # fmt: skip
+
+
 _ALL = (
     _latency("latency.p50", "Median time of one inference, single stream."),
     _latency("latency.p90", "90th percentile of the time of one inference."),
@@ -97,6 +128,10 @@ _ALL = (
     _work("work.first", "User-mode instructions of the first inference after loading."),
     _memory("memory.peak", "Largest resident memory of the process that runs the model."),
     _memory("memory.model", "Peak memory above that of the runtime without a model."),
+    Metric(
+        "memory.cache", Dimension.BYTES, "Size of a language model's full cache of keys and values, by its shape.",
+        True, "memory", _WORSE_WHEN_MORE, moves_with_day=False, generates=True,
+    ),
     Metric(
         "storage.size", Dimension.BYTES, "Size of the model file.", True, "", _WORSE_WHEN_MORE, moves_with_day=False
     ),
@@ -117,6 +152,23 @@ _ALL = (
         "parity.top1_agreement", Dimension.RATIO, "Share of samples whose best class is the reference's.",
         low=0.0, high=1.0,
     ),
+    _written("llm.ttft", "Time from a prompt to its first token."),
+    _written("llm.tpot.p50", "Median time from one token to the next."),
+    _written("llm.tpot.p95", "95th percentile of the time from one token to the next."),
+    _written("llm.tpot.max", "Longest time from one token to the next."),
+    _token_rate("llm.prefill_rate", "Prompt tokens per second until the first token."),
+    _token_rate("llm.decode_rate", "Tokens per second after the first."),
+    _token_work("work.prompt_token", "User-mode instructions up to the first token, per token of the prompt."),
+    _token_work("work.new_token", "User-mode instructions of each token after the first."),
+    _surprise("llm.perplexity", "Perplexity of the data, per token."),
+    _surprise("llm.nll", "Negative log-likelihood of the data in nats per token."),
+    _surprise("llm.bits_per_byte", "Negative log-likelihood of the data in bits per byte of text."),
+    _divergence("llm.kl", "Kullback-Leibler divergence from the reference in nats per token."),
+    _divergence("llm.kl_p999", "99.9 % quantile over tokens of the divergence from the reference."),
+    Metric(
+        "llm.same_top", Dimension.RATIO, "Share of tokens whose most likely successor is the reference's.", False,
+        "accuracy", (LimitKind.MIN,), moves_with_day=False, high=1.0, against_reference=True, generates=True,
+    ),
     _conformance(
         "conformance.flips", Dimension.COUNT,
         "Samples whose best class on the board is not the controller's for the same file, ties apart.",
@@ -132,9 +184,20 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
+_ANY_TASK = frozenset({"load.time", "work.load", "memory.peak", "memory.model", "storage.size", "thermal.max"})
+
+
+def measured_by(metric: Metric, *, generates: bool) -> bool:
+    """Tell whether a task measures a metric: one that generates text, or one that infers."""
+    return metric.name in _ANY_TASK or metric.generates is generates
+
+
 def limit_dimension(metric: Metric, kind: LimitKind) -> Dimension:
-    """Tell what the value of a limit measures: the figure itself, a relative change or a loss."""
-    if kind is LimitKind.REGRESS:
+    """Tell what the value of a limit measures: the figure itself, a relative change or a loss.
+
+    The loss of a share is in points; how much less a language model expects its text is a relative change.
+    """
+    if kind is LimitKind.REGRESS or (kind is LimitKind.DROP and metric.generates):
         return Dimension.RATIO
     return Dimension.POINTS if kind is LimitKind.DROP else metric.dimension
 
@@ -143,4 +206,6 @@ def limit_range(metric: Metric, kind: LimitKind) -> tuple[float, float]:
     """Give the smallest and largest value that a limit can have and still mean something."""
     if kind is LimitKind.REGRESS:
         return 0.0, 10.0 if metric.lower_is_better else 1.0
-    return (0.0, 1.0) if kind is LimitKind.DROP else (metric.low, metric.high)
+    if kind is LimitKind.DROP:
+        return 0.0, 10.0 if metric.generates else 1.0
+    return metric.low, metric.high

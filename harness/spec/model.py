@@ -195,11 +195,29 @@ class Farm:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """What a language model is asked; see `harness.agent.message.GenerationRequest`, which it becomes."""
+
+    prompts: tuple[str, ...] = ()
+    prompt_tokens: int = 0
+    new_tokens: int = 32
+    context: int = 512
+    temperature: float = 0.0
+    top_k: int = 0
+    seed: int = 0
+    stops: bool = True
+    tokenizing: bool = False
+    window: int = 128
+    tokens: int = 4096
+    probes: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What is done with a model; paths are absolute."""
 
     task: str
-    """`classification` or `parity`."""
+    """`classification`, `parity` or `generation`."""
     data: str
     repeat: int
     warmup: int = 10
@@ -211,6 +229,8 @@ class Workload:
     """Longest time that one session may take on a board."""
     attribution: Split = Split.ON_LOSS
     """When the artifact is run on the controller, and the reference on the board, to explain a loss of accuracy."""
+    generation: Generation | None = None
+    """Set for the task `generation`, and for no other."""
 
 
 @dataclass(frozen=True, slots=True)

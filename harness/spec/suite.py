@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec import validate, yaml
+from harness.spec import generation, validate, yaml
 from harness.spec.consistency import Consistency, runtime_of
 from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title, one_of
+from harness.spec.generation import GenerationForm
 from harness.spec.limits import read_scopes
 from harness.spec.model import Artifact, LimitSet, Split, Suite, Workload
 from harness.spec.tree import Document
@@ -22,9 +23,13 @@ class WorkloadForm(Form):
     """What is done with every artifact of the suite."""
 
     noun: ClassVar[str] = "a workload"
-    task: Task = Field(description="`classification`: labels decide. `parity`: only the reference does.")
+    task: Task = Field(
+        description="`classification`: labels decide. `parity`: only the reference does. "
+        "`generation`: a language model."
+    )
     data: str = Field(
-        description="Evaluation data (.npz) beside the suite: `x` or one array per input, `y` for labels.",
+        description="Evaluation data beside the suite: an .npz of `x` or one array per input, `y` for labels; "
+        "a text for `generation`.",
         examples=["digits_eval.npz"],
         min_length=1,
     )
@@ -33,6 +38,9 @@ class WorkloadForm(Form):
     batch: int = Field(default=1, ge=1, le=65_536, description="Samples per call of the accuracy pass.", examples=[1])
     output: int = Field(default=0, ge=0, le=255, description="Index of the output with the class scores.", examples=[0])
     deadline: Seconds = Field(default=300.0, description="Longest time of one session on a board.", examples=["5 min"])
+    generation: GenerationForm | None = Field(
+        default=None, description="What a language model is asked; for `task: generation`."
+    )
     attribution: Annotated[str, one_of("word", SPLITS), WithJsonSchema({"enum": list(SPLITS)})] = Field(
         default=Split.ON_LOSS.value,
         description="When a loss of accuracy is split into quantization and platform: `on-loss`, `always` or `never`.",
@@ -128,6 +136,8 @@ def load_suite(path: Path) -> Suite:
     if document is not None:
         gates = read_scopes(document, ["gates"], problems)
         Consistency(document, path.parent, problems).check(gates)
+    if document is not None and form is not None:
+        generation.check(document, form.workload.generation, problems)
     validate.finish(problems)
     assert form is not None
     assert document is not None
@@ -136,24 +146,31 @@ def load_suite(path: Path) -> Suite:
 
 def _suite(form: SuiteForm, document: Document, path: Path, gates: tuple[LimitSet, ...]) -> Suite:
     folder = path.parent
-    work, reference = form.workload, form.reference
+    reference = form.reference
     return Suite(
         name=form.suite,
         file=yaml.shown(path),
-        workload=Workload(
-            task=work.task,
-            data=_absolute(folder, work.data),
-            repeat=work.repeat,
-            warmup=work.warmup,
-            batch=work.batch,
-            output=work.output,
-            deadline_s=work.deadline,
-            attribution=Split(work.attribution),
-        ),
+        workload=_workload(form.workload, folder),
         artifacts=tuple(_artifact(name, entry, document, folder) for name, entry in form.artifacts.items()),
         gates=gates,
         reference=_absolute(folder, reference.file) if reference is not None else "",
         reference_runtime=(reference.runtime or runtime_of(reference.file)) if reference is not None else "",
+    )
+
+
+def _workload(work: WorkloadForm, folder: Path) -> Workload:
+    written = work.generation
+    said = work.model_fields_set
+    return Workload(
+        task=work.task,
+        data=_absolute(folder, work.data),
+        repeat=work.repeat if "repeat" in said or written is None else generation.REPEAT,
+        warmup=work.warmup if "warmup" in said or written is None else generation.WARMUP,
+        batch=work.batch,
+        output=work.output,
+        deadline_s=work.deadline,
+        attribution=Split(work.attribution),
+        generation=generation.resolve(written) if written is not None else None,
     )
 
 

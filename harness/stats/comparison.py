@@ -29,6 +29,7 @@ from harness.stats.accuracy import (
 from harness.stats.estimate import PAGE_BYTES, bounded, estimate, figure_label, interval_over_sessions
 from harness.stats.evidence import Evidence, Missing, valid_pairs
 from harness.stats.figure import KINDS, session_figure, session_kind
+from harness.stats.likelihood import SURPRISES, reference_surprise, surprise_change
 from harness.stats.work import basis_of, is_counted, work_change
 
 MEASURED = "measured in this run"
@@ -72,7 +73,12 @@ def worsening(evidence: Evidence, metric: str) -> Comparison | Missing:
 
 
 def loss(evidence: Evidence, metric: str) -> Comparison | Missing:
-    """Compare the candidate's right answers with the reference's on the same samples; 0.005 means half a point lost."""
+    """Compare the candidate's right answers with the reference's on the same samples; 0.005 means half a point lost.
+
+    Of a language model it is how much less it expects the text: 0.02 means a perplexity 2 % higher.
+    """
+    if metric in SURPRISES:
+        return _text_loss(evidence, metric)
     candidate, reference = hits(evidence, Role.CANDIDATE, metric), reference_hits(evidence, metric)
     whole = estimate(evidence, metric)
     if isinstance(whole, Missing):
@@ -83,11 +89,25 @@ def loss(evidence: Evidence, metric: str) -> Comparison | Missing:
     return Comparison(found, whole, rate_estimate(reference), "reference")
 
 
+def _text_loss(evidence: Evidence, metric: str) -> Comparison | Missing:
+    change, whole = surprise_change(evidence, metric, None), estimate(evidence, metric)
+    reference = reference_surprise(evidence, metric)
+    for found in (whole, change, reference):
+        if isinstance(found, Missing):
+            return found
+    assert isinstance(change, Estimate)
+    assert isinstance(whole, Estimate)
+    assert isinstance(reference, Estimate)
+    return Comparison(change, whole, reference, "reference")
+
+
 def _ratio(evidence: Evidence, metric: str, candidate: Estimate, baseline: Estimate) -> Estimate | Missing:
     if metric in KINDS:
         return _paired_ratio(evidence, metric)
     if metric in DEPTHS:
         return _accuracy_ratio(evidence, metric)
+    if metric in SURPRISES:
+        return surprise_change(evidence, metric, Role.BASELINE)
     return _exact_ratio(metric, candidate, baseline.value)
 
 

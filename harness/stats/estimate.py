@@ -8,6 +8,7 @@ Which interval belongs to which metric is decided here and nowhere else:
 | memory, energy by sensor, virtual time, modelled energy | Student's t over sessions (near-deterministic figures) |
 | wall-clock times, work on hardware | order statistics of the median over sessions |
 | accuracy and agreement | Wilson over samples |
+| likelihood of a text, divergence of a language model | Student's t over windows (`harness.stats.likelihood`) |
 | parity, conformance, storage, highest temperature | exact: a fact about these bytes and samples |
 """
 
@@ -27,10 +28,12 @@ from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, contradiction, valid_sessions
 from harness.stats.figure import KINDS, SENSED_FIGURES, TIMES, is_modelled, session_figure, session_kind
 from harness.stats.interval import Interval, median_interval, student_interval
+from harness.stats.likelihood import DIVERGENCES, SURPRISES, likelihood_estimate
 from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.work import is_counted, work_estimate
+from harness.stats.writing import CACHE
 
 PAGE_BYTES = 4096.0
 VIRTUAL_TICK_S = 16e-9
@@ -56,6 +59,8 @@ def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Es
     if metric in DEPTHS:
         right = hits(evidence, role, metric)
         return right if isinstance(right, Missing) else rate_estimate(right)
+    if metric in SURPRISES or metric in DIVERGENCES:
+        return likelihood_estimate(evidence, metric, role)
     if metric.startswith("parity."):
         return parity_estimate(evidence, metric, role)
     if metric.startswith("conformance."):
@@ -166,9 +171,9 @@ def energy_components(evidence: Evidence, metric: str, role: Role) -> dict[str, 
 
 
 def _quantum(metric: str) -> float:
-    if metric.startswith("memory."):
+    if metric.startswith("memory.") and metric != CACHE:
         return PAGE_BYTES
-    return VIRTUAL_TICK_S if metric.startswith(("latency.", "load.")) else 0.0
+    return VIRTUAL_TICK_S if metric.startswith(("latency.", "load.", "llm.t")) else 0.0
 
 
 def _storage(evidence: Evidence, role: Role) -> Estimate | Missing:

@@ -16,10 +16,11 @@ from harness.spec.model import Device, Tier
 from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
+from harness.stats.writing import CACHE, TOKEN_TIMES, TOKEN_WORK, token_time, token_work
 
 QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "latency.p99": 0.99}
 
-SCALARS = {"latency.first": "first_s", "load.time": "load_s", "memory.peak": "hwm_bytes"}
+SCALARS = {"latency.first": "first_s", "load.time": "load_s", "memory.peak": "hwm_bytes", CACHE: "cache_bytes"}
 
 ONCE = {"work.load": "load_instructions", "work.first": "first_instructions"}
 """Counted once per session."""
@@ -35,11 +36,13 @@ KINDS = {
     **dict.fromkeys(("work.instructions", *ONCE), SessionKind.TIMING),
     "memory.peak": SessionKind.MEMORY,
     "memory.model": SessionKind.MEMORY,
+    CACHE: SessionKind.MEMORY,
+    **dict.fromkeys((*TOKEN_TIMES, *TOKEN_WORK), SessionKind.TIMING),
     **dict.fromkeys(SENSED_FIGURES, SessionKind.ENERGY),
 }
 """Metrics that have one figure per session, and the kind of session that brings it."""
 
-TIMES = frozenset({*QUANTILES, "latency.mean", "latency.first", "load.time", "throughput"})
+TIMES = frozenset({*QUANTILES, "latency.mean", "latency.first", "load.time", "throughput", *TOKEN_TIMES})
 
 
 def is_modelled(evidence: Evidence, metric: str) -> bool:
@@ -175,5 +178,7 @@ _RULES: dict[str, Callable[[Evidence, SessionRecord, str], float | Missing]] = {
     "memory.model": _model_memory,
     "work.instructions": _work,
     **dict.fromkeys(ONCE, _work_once),
+    **dict.fromkeys(TOKEN_TIMES, token_time),
+    **dict.fromkeys(TOKEN_WORK, token_work),
     **dict.fromkeys(SENSED_FIGURES, _sensed),
 }

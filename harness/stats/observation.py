@@ -20,6 +20,7 @@ from harness.stats.pair import Round, rounds
 from harness.stats.quantile import FloatArray
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.trial import CAP
+from harness.units import Dimension
 
 NOISE_FLOOR = 0.5
 """A board may have a calmer day than when its noise was measured, hardly one of less than half of it. (The whole of it
@@ -115,7 +116,7 @@ def _step(evidence: Evidence, metric: str) -> float:
     if metric.startswith("work."):
         return 1.0 / figure
     resolution_s = first.scalars.get("clock_resolution_s", 0.0)
-    return resolution_s * figure if metric == "throughput" else resolution_s / figure
+    return resolution_s * figure if METRICS[metric].dimension is Dimension.RATE else resolution_s / figure
 
 
 def _figures(evidence: Evidence, metric: str, sessions: Sequence[SessionRecord | None]) -> tuple[float, ...] | Missing:

@@ -22,8 +22,9 @@ from harness.spec.model import Tier
 from harness.stats.evidence import Evidence, Missing, finite, implausible, valid_sessions
 from harness.stats.figure import ONCE, session_figure
 from harness.stats.quantile import FloatArray, order_quantile
+from harness.stats.writing import TOKEN_WORK, token_counts
 
-WORK = frozenset({"work.instructions", *ONCE})
+WORK = frozenset({"work.instructions", *ONCE, *TOKEN_WORK})
 TOLERANCE = 1e-3
 """How far counts of one code path lie apart in another machine state: other heap, other page cache (measured: 0.02 to
 0.12 % between boots without any care, see docs/decisions)."""
@@ -58,7 +59,7 @@ def work_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate | Mis
         return Missing("one session cannot show that the count repeats: at least 2 needed")
     if metric in ONCE:
         return single_count(figures)
-    return repeated_count([_counts(evidence, session) for session in sessions])
+    return repeated_count([_counts(evidence, session, metric) for session in sessions])
 
 
 def basis_of(metric: str, *, is_same_state: bool) -> str:
@@ -112,8 +113,11 @@ def repeated_count(counts: Sequence[FloatArray]) -> Estimate | Missing:
     return Estimate(value, value, value, len(counts), f"exact count, repeated in {len(counts)} sessions")
 
 
-def _counts(evidence: Evidence, session: SessionRecord) -> FloatArray:
-    found = finite(evidence.array(session, "instructions"), "instruction counts")
+def _counts(evidence: Evidence, session: SessionRecord, metric: str) -> FloatArray:
+    if metric in TOKEN_WORK:
+        found = token_counts(evidence, session, metric)
+    else:
+        found = finite(evidence.array(session, "instructions"), "instruction counts")
     assert not isinstance(found, Missing)  # its figure was computed from it
     return found
 

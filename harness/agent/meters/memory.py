@@ -52,6 +52,11 @@ def read_swapped() -> int:
     return _read_fields("/proc/self/status").get("VmSwap", 0)
 
 
+def read_available() -> int:
+    """Return what the board could give without swapping, in bytes (MemAvailable)."""
+    return _read_fields("/proc/meminfo")["MemAvailable"]
+
+
 def reset_peak() -> bool:
     """Have VmHWM start again from now (proc(5), clear_refs); False where the kernel does not offer it."""
     try:

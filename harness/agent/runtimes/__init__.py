@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RUNTIMES = {
     "onnxruntime": "harness.agent.runtimes.onnxruntime.OnnxRuntime",
     "tflite": "harness.agent.runtimes.tflite.TfLite",
+    "llamacpp": "harness.agent.runtimes.llamacpp.LlamaCpp",
 }
 
 
@@ -77,6 +78,49 @@ class Prefixes(Protocol):
         """Remove what was left in the file system."""
 
 
+class Decoder(Protocol):
+    """A language model with its tokenizer and a cache of what it has read."""
+
+    provider: str
+    settings: dict[str, str]
+    vocabulary: int
+    """Number of its tokens."""
+    opening: int
+    """The token that opens every text; -1: none."""
+    ends: frozenset[int]
+    """Tokens that end a text."""
+
+    def tokenize(self, text: bytes) -> list[int]:
+        """Return the tokens of a text, without an opening one.
+
+        Raises:
+            Refusal: `input` when the model has no tokenizer.
+        """
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """Return the text of some tokens; nothing when the model has no tokenizer."""
+
+    def reset(self) -> None:
+        """Forget what was read."""
+
+    def feed(self, tokens: Sequence[int], *, every: bool) -> Array:
+        """Read on, and return what may follow.
+
+        Args:
+            tokens: not empty, each below `vocabulary`.
+            every: whether to answer after each token, or only after the last.
+
+        Returns:
+            float32 scores before the softmax, shape (tokens or 1, vocabulary); valid until the next call.
+
+        Raises:
+            Refusal: `run` when the model cannot read on.
+        """
+
+    def cache_bytes(self) -> int:
+        """Return the size of a full cache."""
+
+
 class Runtime(Protocol):
     """A runtime that is imported in this process."""
 
@@ -110,6 +154,20 @@ class Runtime(Protocol):
 
         Raises:
             Refusal: `profile` when this runtime or model cannot be taken apart.
+            Exception: whatever the runtime raises for a model that it cannot load.
+        """
+
+    def decode(self, path: str, provider: str, threads: int, context: int) -> Decoder:
+        """Load a language model.
+
+        Args:
+            path: as for `load`.
+            provider: as for `load`.
+            threads: as for `load`.
+            context: positions that its cache holds.
+
+        Raises:
+            Refusal: `load` when this runtime or file generates no text, `memory` when the cache does not fit.
             Exception: whatever the runtime raises for a model that it cannot load.
         """
 

@@ -17,7 +17,7 @@ from harness.agent.refusal import Refusal
 from harness.agent.runtimes import InputSpec, to_float
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array, Feed, Prefixes
+    from harness.agent.runtimes import Array, Decoder, Feed, Prefixes
 
 _CPU = "CPUExecutionProvider"
 _LOG_FATAL_ONLY = 3
@@ -49,6 +49,13 @@ class OnnxRuntime:
         from harness.agent.runtimes.onnxruntime_prefix import OnnxPrefixes
 
         return OnnxPrefixes(path, provider, threads, feed)
+
+    def decode(self, path: str, provider: str, threads: int, context: int) -> Decoder:
+        """Create the session and look for tokens, cache and scores among its inputs and outputs; see the port."""
+        from harness.agent.runtimes.onnxruntime_decoder import OnnxDecoder
+
+        session, used = open_session(path, make_options(threads), provider)
+        return OnnxDecoder(session, used, context)
 
 
 def make_options(threads: int) -> Any:  # noqa: ANN401  the library has no types

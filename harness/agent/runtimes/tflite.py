@@ -17,7 +17,7 @@ from harness.agent.refusal import Refusal
 from harness.agent.runtimes import InputSpec, to_float
 
 if TYPE_CHECKING:
-    from harness.agent.runtimes import Array, Feed, Prefixes
+    from harness.agent.runtimes import Array, Decoder, Feed, Prefixes
 
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")
 _PROBE = base64.b64decode(
@@ -57,6 +57,10 @@ class TfLite:
         from harness.agent.runtimes.tflite_prefix import TflitePrefixes
 
         return TflitePrefixes(path, lambda part: self.load(part, provider, threads), feed)
+
+    def decode(self, path: str, provider: str, threads: int, context: int) -> Decoder:
+        """Refuse; see the port."""
+        raise Refusal("load", "TFLite files generate no text here: use onnxruntime or llamacpp")
 
 
 class TfLiteModel:

@@ -42,7 +42,7 @@ def run(session: Session) -> None:
     request = session.request
     if not request.deterministic:
         session.scalars["control_before_s"] = time_control_s()
-    counter = _open_counter(session)
+    counter = open_counter(session)
     model = session.load(counter)
     call = bind_first(session, model)
     session.enter("run")
@@ -100,7 +100,8 @@ def flatten(outputs: list[Array]) -> Array:
     return np.concatenate([output.ravel() for output in outputs]).astype(np.float32)
 
 
-def _open_counter(session: Session) -> InstructionCounter | None:
+def open_counter(session: Session) -> InstructionCounter | None:
+    """Return a counter if one is asked for and the board has it; what it lacks is flagged."""
     if not session.request.count_work:
         return None
     try:

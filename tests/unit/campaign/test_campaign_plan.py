@@ -126,5 +126,6 @@ def test_an_unreadable_file_is_a_problem_at_its_artifact(rehearsal: Rehearsal) -
 def test_the_suffix_names_the_runtime() -> None:
     """Known suffixes map to families, others are a problem that lists them."""
     assert runtime_of(Path("a.TFLITE")) == "tflite"
+    assert runtime_of(Path("a.gguf")) == "llamacpp"
     with pytest.raises(SpecError, match="no runtime is known"):
-        runtime_of(Path("a.gguf"))
+        runtime_of(Path("a.pte"))

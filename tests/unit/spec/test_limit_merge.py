@@ -97,18 +97,22 @@ def test_catalogue_names() -> None:
         *("power.mean", "power.idle", "energy.per_inference", "thermal.max", "accuracy.top1", "accuracy.top5"),
         *(f"parity.{name}" for name in ("cosine", "max_abs", "snr_db", "kl", "top1_agreement")),
         *(f"conformance.{name}" for name in ("flips", "max_abs", "max_ulp")),
+        *(f"llm.{name}" for name in ("ttft", "tpot.p50", "tpot.p95", "tpot.max", "prefill_rate", "decode_rate")),
+        *(f"llm.{name}" for name in ("perplexity", "nll", "bits_per_byte", "kl", "kl_p999", "same_top")),
+        *("memory.cache", "work.prompt_token", "work.new_token"),
     }
     assert all(metric.name == name for name, metric in METRICS.items())
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_catalogue_is_consistent(name: str) -> None:
-    """An absolute limit bounds the bad side; a loss is only of accuracies; ranges are not empty."""
+    """An absolute limit bounds the bad side; a loss is of accuracies or of a likelihood; ranges are not empty."""
     metric = METRICS[name]
 
     absolute = LimitKind.MAX if metric.lower_is_better else LimitKind.MIN
     assert [kind for kind in metric.kinds if kind in {LimitKind.MAX, LimitKind.MIN}] == [absolute]
-    assert (LimitKind.DROP in metric.kinds) == name.startswith("accuracy.")
+    loses = ("accuracy.", "llm.perplexity", "llm.nll", "llm.bits_per_byte")
+    assert (LimitKind.DROP in metric.kinds) == name.startswith(loses)
     assert metric.needs in {"", "timing", "memory", "accuracy", "energy"}
     for kind in metric.kinds:
         low, high = limit_range(metric, kind)

@@ -1,0 +1,118 @@
+"""The `generation:` part of a workload: what a language model is asked to write, and on what text it is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from harness.errors import Problem
+from harness.spec.form import Form, one_of
+from harness.spec.model import Generation
+from harness.spec.tree import Document
+
+GREEDY = "greedy"
+TASK = "generation"
+FAMILIES = ("onnxruntime", "llamacpp")
+"""Runtimes that generate text."""
+REPEAT, WARMUP = 3, 1
+"""Defaults of a workload that generates: each repeat writes every prompt's whole continuation."""
+MOST_TOKENS = 1 << 20
+
+
+class SamplingForm(Form):
+    """How tokens are drawn."""
+
+    noun: ClassVar[str] = "sampling"
+    temperature: float = Field(gt=0, le=100, description="Divides the scores before the softmax.", examples=[0.8])
+    top_k: int = Field(default=0, ge=1, le=MOST_TOKENS, description="Only the so many most likely tokens.")
+
+
+def _greedy(value: object) -> object:
+    return None if value == GREEDY else value
+
+
+class GenerationForm(Form):
+    """What a language model is asked."""
+
+    noun: ClassVar[str] = "generation"
+    prompts: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(
+        default=[],
+        description="Texts to continue; without: the beginning of the data, `prompt_tokens` long.",
+        examples=[["In the beginning "]],
+        max_length=64,
+    )
+    prompt_tokens: int = Field(
+        default=0, ge=2, le=MOST_TOKENS, description="Every prompt is cut to so many tokens.", examples=[64]
+    )
+    new_tokens: int = Field(default=32, ge=1, le=MOST_TOKENS, description="Most tokens to write.", examples=[32])
+    context: int = Field(default=512, ge=4, le=MOST_TOKENS, description="Positions of the cache.", examples=[512])
+    sampling: Annotated[
+        SamplingForm | None,
+        BeforeValidator(_greedy, json_schema_input_type=str | SamplingForm),
+        WithJsonSchema({"anyOf": [{"const": GREEDY}, {"type": "object"}]}),
+    ] = Field(default=None, description="`greedy`, or `temperature` and `top_k`.", examples=[GREEDY])
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="Of sampling.", examples=[1])
+    stop: Annotated[str, one_of("word", ("end", "length")), WithJsonSchema({"enum": ["end", "length"]})] = Field(
+        default="end",
+        description="`end`: the model's end token ends a text. `length`: every text is `new_tokens` long.",
+        examples=["length"],
+    )
+    tokenizing: Annotated[str, one_of("word", ("in", "out")), WithJsonSchema({"enum": ["in", "out"]})] = Field(
+        default="out", description="Whether the time to the first token counts tokenizing too.", examples=["in"]
+    )
+    window: int = Field(default=128, ge=2, le=MOST_TOKENS, description="Tokens scored in one context.", examples=[128])
+    tokens: int = Field(default=4096, ge=2, le=MOST_TOKENS, description="Most tokens of the data that are scored.")
+    probes: int = Field(
+        default=64, ge=4, le=4096, description="Tokens per position at which reference and artifact are compared."
+    )
+
+
+def resolve(form: GenerationForm) -> Generation:
+    """Give what a form says."""
+    sampling = form.sampling
+    return Generation(
+        prompts=tuple(form.prompts),
+        prompt_tokens=form.prompt_tokens,
+        new_tokens=form.new_tokens,
+        context=form.context,
+        temperature=sampling.temperature if sampling else 0.0,
+        top_k=sampling.top_k if sampling else 0,
+        seed=form.seed,
+        stops=form.stop == "end",
+        tokenizing=form.tokenizing == "in",
+        window=form.window,
+        tokens=form.tokens,
+        probes=form.probes,
+    )
+
+
+def check(document: Document, form: GenerationForm | None, problems: list[Problem]) -> None:
+    """Add what is wrong with the generation of a suite that is otherwise well-formed."""
+    generates = document.text(["workload", "task"]) == TASK
+    if generates and form is None:
+        where = document.find(["workload", "task"])
+        problems.append(document.problem(where, "a generation suite needs the key 'generation'", "generation: {…}"))
+    if form is None:
+        return
+    if not generates:
+        where = document.find(["workload", "generation"], key=True)
+        problems.append(document.problem(where, "only 'task: generation' generates", "remove the key"))
+    for key, message in _contradictions(form):
+        where = document.find(["workload", "generation", key])
+        problems.append(document.problem(where, message))
+
+
+def _contradictions(form: GenerationForm) -> list[tuple[str, str]]:
+    """List (key, message) of values that do not go together."""
+    found = []
+    if not form.prompts and not form.prompt_tokens:
+        found.append(("prompts", "without prompts, 'prompt_tokens' says how much of the data is continued"))
+    if form.prompt_tokens + form.new_tokens > form.context:
+        words = f"{form.prompt_tokens} prompt tokens and {form.new_tokens} new ones do not fit into {form.context}"
+        found.append(("context", words))
+    if form.window >= form.context:
+        found.append(("window", f"a window of {form.window} tokens needs a context of at least {form.window + 1}"))
+    if form.tokens < form.window:
+        found.append(("tokens", f"{form.tokens} tokens are less than one window of {form.window}"))
+    return found
