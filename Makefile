@@ -30,7 +30,7 @@ lint: .venv/ready-dev ## ruff, mypy --strict and the layer contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 BENCH ?= latency_overhead
-bench: .venv/ready-dev ## Against peers, as ratios; BENCH=smallest_change (an hour), BENCH=exactness (20 minutes)
+bench: .venv/ready-dev ## Against peers, as ratios; BENCH=smallest_change (an hour), exactness (20 minutes), host_gate (4)
 	$(BIN)/python benchmarks/$(BENCH).py
 
 clean: ## Remove what make made here (the cache of board images: `fleetgate image clean`)

@@ -78,7 +78,7 @@ class Series:
             gate = judge_self(evidence, limit)
             self._add(limit.metric, gate)
             problems += [f"{limit.metric}: {gate.problem}"] if gate.problem else []
-        if problems or self.measured == before:
+        if self.measured == before:
             self.problem = problems[0] if problems else "a cell brought no sound pair"
         if self._pilot is None and self.measured >= LEAST_SHAPED:
             self._pilot = CellCalibration(f"the first {self.measured} A/A pairs", board, self._noise())

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.campaign.plan import CellFiles, applies, plan_cell
+from harness.campaign.plan import CellFiles, applies, duplicates, plan_cell
 from harness.errors import Problem, SpecError
 from harness.gate.calibration import self_limits
 from harness.records.plan import PlannedCell
@@ -74,10 +74,11 @@ def plan_self(farm: Farm, suites: Sequence[Suite], pairs: int) -> CalibrateReque
     """Plan the A/A cells: every artifact on every board that is timed, with a gate per metric that is decided in pairs.
 
     Raises:
-        SpecError: nothing is decided in pairs there, the pairs are too few, a suite names what the farm does not have,
-            or a file cannot be read.
+        SpecError: nothing is decided in pairs there, the pairs are too few, two suites have one name, one names what
+            the farm does not have, or a file cannot be read.
     """
-    problems = [problem for suite in suites for problem in check_scopes(suite, farm)]
+    problems = duplicates(suites)
+    problems += [problem for suite in suites for problem in check_scopes(suite, farm)]
     if pairs < LEAST_PAIRS:
         problems.append(Problem(farm.file, 1, 1, f"--pairs {pairs} tells too little", f"at least {LEAST_PAIRS}"))
     if problems:

@@ -76,7 +76,7 @@ def build(
     Raises:
         SpecError: scopes that name nothing, limits that a tier forbids, two suites of one name, unreadable files.
     """
-    problems = _duplicates(suites)
+    problems = duplicates(suites)
     cells: list[PlannedCell] = []
     files: dict[str, CellFiles] = {}
     for suite in suites:
@@ -257,7 +257,8 @@ def _with_calibration(cell: PlannedCell, calibrations: Path | None) -> PlannedCe
         raise SpecError([Problem(str(calibrations), 1, 1, str(error))]) from error
 
 
-def _duplicates(suites: Sequence[Suite]) -> list[Problem]:
+def duplicates(suites: Sequence[Suite]) -> list[Problem]:
+    """Find suites of one name: their cells could not be told apart."""
     seen: dict[str, str] = {}
     problems = []
     for suite in suites:

@@ -77,6 +77,24 @@ def test_what_is_asked_wrongly_is_told_before_a_board_is_met(shop: Rehearsal) ->
         _calibrate("empty")
 
 
+def test_a_session_that_failed_once_is_no_reason_to_stop(shop: Rehearsal) -> None:
+    """A second fresh process did what the first could not: the pairs that came count, and more follow."""
+    shop.model("int8.onnx", FakeModel(error="crash", errors=1))
+
+    code, _ = _calibrate("--pairs=24")
+
+    assert code == 0
+    assert read_calibration(KEPT).noise[0].pairs >= 24
+
+
+def test_two_suites_of_one_name_are_told_apart_by_nobody(shop: Rehearsal) -> None:
+    """Their calibrations would overwrite each other."""
+    (shop.folder / "digits/again.suite.yaml").write_text(GATED, encoding="utf-8")
+
+    with pytest.raises(SpecError, match="is already the name of"):
+        _calibrate()
+
+
 def test_a_model_that_crashes_is_not_calibrated(shop: Rehearsal) -> None:
     """Exit 20 with the reason, and no file that a gate could trust."""
     shop.model("int8.onnx", FakeModel(error="crash"))
