@@ -47,7 +47,7 @@ def collection_lines(plan: Plan, *, whole: bool) -> list[str]:
         f" on {count(len({cell.device for cell in cells}), 'board')}"
         + (f", {count(skipped, 'cell')} skipped by the plan" if skipped else "")
     ]
-    lines += [f"fleetgate: note: {note}" for note in _unused_limits(plan)]
+    lines += [f"fleetgate: note: {note}" for note in (*_unused_limits(plan), *_stale_calibrations(plan))]
     return lines + _matrix(plan) if whole else lines
 
 
@@ -87,6 +87,12 @@ def _unused_limits(plan: Plan) -> list[str]:
                 notes.append(f"{where}the gates of {device.name} for suite '{limits.scope}' do not apply: "
                              f"this run has {', '.join(suites)}")  # fmt: skip
     return notes
+
+
+def _stale_calibrations(plan: Plan) -> list[str]:
+    """Name calibrations that do not hold for this plan: its gates judge as if nothing were known of the board."""
+    known = ((cell.key, cell.calibration) for cell in plan.cells if cell.calibration is not None)
+    return [f"{key}: {found.source} does not hold: {found.stale}" for key, found in known if found.stale]
 
 
 def _matrix(plan: Plan) -> list[str]:

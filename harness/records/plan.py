@@ -60,6 +60,8 @@ class CalibratedNoise:
     """Sound pairs that it rests on."""
     sd: float
     """Standard deviation of a pair's log-ratio."""
+    spread: float
+    """The same without regard to outliers: 1.4826 times the median absolute deviation."""
     kurtosis: float
     """Excess over a normal distribution's."""
     normal_p: float

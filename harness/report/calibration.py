@@ -12,6 +12,7 @@ from harness.records.calibration import Calibration
 from harness.records.plan import CalibratedNoise, PlannedCell
 from harness.records.verdict import Verdict
 from harness.report.wording import count, figure, is_relative, neutral
+from harness.stats.noise import usual_noise
 from harness.stats.outlook import RESOLVES, resolvable
 from harness.units import Dimension
 
@@ -40,12 +41,12 @@ def calibration_of(verdict: Verdict, planned: PlannedCell, board: str) -> str:
     noise = next((noise for noise in known.noise if noise.metric == verdict.metric), None)
     if noise is None:
         return f"not calibrated: {source} does not have {verdict.metric}"
-    return f"board {noise_words(noise)}" if is_relative(verdict.kind) else f"board noise {_ratio(noise.sd)}"
+    return f"board {noise_words(noise)}" if is_relative(verdict.kind) else f"board noise {_noise(noise)}"
 
 
 def noise_words(noise: CalibratedNoise) -> str:
     """Say noise, false alarms and the detectable effect of one metric."""
-    return f"noise {_ratio(noise.sd)}, {_alarms(noise)}, {_sees(noise)}"
+    return f"noise {_noise(noise)}, {_alarms(noise)}, {_sees(noise)}"
 
 
 def calibration_lines(calibration: Calibration) -> Iterator[str]:
@@ -57,9 +58,14 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
     for noise in calibration.noise:
         yield f"  {noise.metric}: {noise_words(noise)}"
         yield f"    {_test(noise)}; {noise.expected_pairs:.1f} pairs expected"
-        if noise.sd > RESOLVES * math.log1p(noise.margin):
-            least = _ratio(resolvable(noise.sd))
+        if usual_noise(noise) > RESOLVES * math.log1p(noise.margin):
+            least = _ratio(resolvable(usual_noise(noise)))
             yield f"    cannot resolve a margin of {_ratio(noise.margin)}: allow at least {least}"
+
+
+def _noise(noise: CalibratedNoise) -> str:
+    whole = f" ({_ratio(noise.sd)} with its outliers)" if noise.is_heavy else ""
+    return f"{_ratio(usual_noise(noise))}{whole}"
 
 
 def _alarms(noise: CalibratedNoise) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records.plan import CalibratedNoise
+from harness.stats.observation import NOISE_FLOOR
 from harness.stats.outlook import POWER, Outlook, outlook
 from harness.stats.proportion import exact_upper_bound
 from harness.stats.quantile import FloatArray
@@ -23,6 +24,7 @@ LEAST_PAIRS = 12
 LEAST_SHAPED = 20
 """With fewer no test tells tails from a normal distribution's."""
 NOT_NORMAL_P = 0.01
+MAD_TO_SD = 1.4826
 FLIP_PATHS = 200
 """Resampled cells per effect: the exact test lists up to 4096 patterns for each."""
 FLIP_STEPS = 5
@@ -83,11 +85,13 @@ def describe_noise(metric: str, ratios: Sequence[float], margin: float, tally: T
     if values.size < LEAST_PAIRS or not np.isfinite(values).all():
         raise ValueError(f"{metric}: {values.size} pairs do not calibrate: give {LEAST_PAIRS} finite ones")
     shape, sd = shape_of(values), float(values.std(ddof=1))
+    spread = spread_of(values)
     view = flip_outlook(values, margin) if shape.is_heavy else outlook(sd, margin)
     return CalibratedNoise(
         metric=metric,
         pairs=int(values.size),
         sd=sd,
+        spread=spread,
         kurtosis=shape.kurtosis,
         normal_p=shape.normal_p,
         is_heavy=shape.is_heavy,
@@ -102,6 +106,11 @@ def describe_noise(metric: str, ratios: Sequence[float], margin: float, tally: T
     )
 
 
+def spread_of(ratios: FloatArray) -> float:
+    """Return the standard deviation that the middle half of log-ratios would have in a normal distribution."""
+    return MAD_TO_SD * float(np.median(np.abs(ratios - np.median(ratios))))
+
+
 def flip_outlook(ratios: FloatArray, margin: float) -> Outlook:
     """Foresee a gate that sign flips decide, on a board that goes on to scatter as it did.
 
@@ -112,11 +121,11 @@ def flip_outlook(ratios: FloatArray, margin: float) -> Outlook:
     rng = np.random.default_rng(5)
     picked = rng.choice(ratios - ratios.mean(), (FLIP_PATHS, CAP))
     paths = picked * rng.choice((-1.0, 1.0), picked.shape)
-    limit, sd = math.log1p(margin), float(ratios.std(ddof=1))
-    ends = [_flip_walk(path - limit) for path in paths]
+    limit, sd, floor = math.log1p(margin), float(ratios.std(ddof=1)), NOISE_FLOOR * spread_of(ratios)
+    ends = [_flip_walk(path - limit, floor) for path in paths]
 
     def found(effect: float) -> float:
-        return float(np.mean([_flip_walk(path + effect - limit)[0] == 1 for path in paths]))
+        return float(np.mean([_flip_walk(path + effect - limit, floor)[0] == 1 for path in paths]))
 
     low, high = limit, limit + FLIP_REACH * sd
     if found(high) < POWER:
@@ -128,12 +137,12 @@ def flip_outlook(ratios: FloatArray, margin: float) -> Outlook:
     return Outlook(float(np.mean([used for _, used in ends])), undecided, math.expm1(high))
 
 
-def _flip_walk(distances: FloatArray) -> tuple[int, int]:
+def _flip_walk(distances: FloatArray, floor: float) -> tuple[int, int]:
     """Return 1 for beyond, -1 for within, 0 for open, and the observations used."""
     for n in FLIP_LOOKS:
         seen = distances[:n]
-        if is_extreme(seen, ALPHA):
+        if is_extreme(seen, ALPHA, floor):
             return 1, n
-        if is_extreme(-seen, ALPHA):
+        if is_extreme(-seen, ALPHA, floor):
             return -1, n
     return 0, CAP

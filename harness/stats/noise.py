@@ -26,8 +26,16 @@ def noise_of(planned: PlannedCell | None, device: Device, metric: str, *, board:
     """
     found = calibrated_noise(planned, metric, board=board) if planned is not None else None
     if found is not None and planned is not None and planned.calibration is not None:
-        return Noise(metric, found.sd, found.is_heavy, planned.calibration.source)
+        return Noise(metric, usual_noise(found), found.is_heavy, planned.calibration.source)
     return next((noise for noise in device.noise if noise.metric == metric), None)
+
+
+def usual_noise(found: CalibratedNoise) -> float:
+    """Return the noise that a gate reckons with: where sign flips decide, outliers are no part of it.
+
+    One pair that was grossly disturbed would else raise the floor below which distances to the margin do not count.
+    """
+    return found.spread if found.is_heavy else found.sd
 
 
 def calibrated_noise(planned: PlannedCell, metric: str, *, board: str | None = None) -> CalibratedNoise | None:

@@ -47,7 +47,8 @@ def read_calibration(path: Path) -> Calibration:
     for noise in found.noise:
         if noise.metric not in METRICS:
             raise RecordError(f"{path}: {noise.metric!r} is no metric")
-        if not (math.isfinite(noise.sd) and noise.sd >= 0.0 and 0 <= noise.alarms <= noise.gates):
+        is_noise = all(math.isfinite(figure) and figure >= 0.0 for figure in (noise.sd, noise.spread))
+        if not (is_noise and 0 <= noise.alarms <= noise.gates):
             raise RecordError(f"{path}: the noise of {noise.metric} cannot be")
     return found
 

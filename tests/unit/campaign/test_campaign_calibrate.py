@@ -147,6 +147,19 @@ def test_verdicts_show_what_is_known_of_their_board(shop: Rehearsal) -> None:
     assert after.is_reproduced()
 
 
+def test_a_calibration_under_other_conditions_is_told_and_not_used(shop: Rehearsal) -> None:
+    """Another number of timed calls: a note before the run, and the reason beside each verdict."""
+    _calibrate("--pairs=12")
+    suite = shop.folder / "digits/digits.suite.yaml"
+    suite.write_text(suite.read_text().replace("repeat: 20", "repeat: 30"), encoding="utf-8")
+
+    text = " ".join(shop.run(devices="farm.yaml::here").text.split())
+
+    assert "note: digits::int8[here]: int8.here.json of 20" in text
+    assert "does not hold: it was measured with timed calls 20, not 30" in text
+    assert "not calibrated: int8.here.json of 20" in text
+
+
 def test_a_damaged_calibration_stops_the_run_before_it_begins(shop: Rehearsal) -> None:
     """Exit 4 with the file's name: a gate must not judge as if its board were unknown."""
     KEPT.parent.mkdir(parents=True)

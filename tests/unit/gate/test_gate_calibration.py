@@ -23,7 +23,7 @@ from harness.testing.pairs import Moment, measure_in_pairs, timed
 
 SLOWER = limit("latency.p50", "regress", 0.05, "5 %")
 SAME = Scene(limits=(SLOWER,), baseline=1.0, noise=0.004)
-NOISE = CalibratedNoise("latency.p50", 60, 0.03, 0.1, 0.4, False, 0.05, 14, 0, 1, 0.19, 6.5, 0.02, 0.084)
+NOISE = CalibratedNoise("latency.p50", 60, 0.03, 0.02, 0.1, 0.4, False, 0.05, 14, 0, 1, 0.19, 6.5, 0.02, 0.084)
 KNOWN = CellCalibration("int8.pi.json of 2026-11-20", "", (NOISE,))
 
 
@@ -122,11 +122,21 @@ def test_measured_noise_is_a_floor_and_stands_in_the_trail() -> None:
 
 def test_measured_tails_choose_the_exact_test() -> None:
     """The choice rests on the calibration, not on the pairs that are judged."""
-    heavy = replace(KNOWN, noise=(replace(NOISE, sd=0.01, is_heavy=True),))
+    heavy = replace(KNOWN, noise=(replace(NOISE, spread=0.01, is_heavy=True),))
     evidence = measure_in_pairs(replace(SAME, calibration=heavy))
 
     assert _trail(evidence).test == "flip"
     assert len(timed(evidence, Stage.FIRST)) == 5
+
+
+def test_outliers_are_no_floor_for_the_test_that_ignores_them() -> None:
+    """One gross disturbance makes the deviation 9 %; the floor is half of what the other pairs scatter by."""
+    wild = replace(KNOWN, noise=(replace(NOISE, sd=0.09, spread=0.008, is_heavy=True),))
+    evidence = measure_in_pairs(replace(SAME, calibration=wild))
+
+    assert _trail(evidence).floor == pytest.approx(0.004)
+    assert len(timed(evidence, Stage.FIRST)) == 5
+    assert unresolvable(SLOWER, evidence.device, evidence.planned) == ""
 
 
 def test_what_was_measured_counts_more_than_what_was_stated() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.stats.calibration import LEAST_PAIRS, Tally, describe_noise, flip_outlook, shape_of
+from harness.stats.calibration import LEAST_PAIRS, Tally, describe_noise, flip_outlook, shape_of, spread_of
 from harness.stats.outlook import outlook
 from harness.stats.proportion import exact_lower_bound, exact_upper_bound
 from harness.stats.quantile import FloatArray
@@ -86,6 +86,16 @@ def test_a_board_that_always_answers_alike_is_normal_and_sees_everything() -> No
 
     assert (found.sd, found.kurtosis, found.normal_p, found.is_heavy) == (0.0, 0.0, 1.0, False)
     assert found.detectable == pytest.approx(0.05, abs=0.001)
+
+
+def test_the_spread_ignores_outliers() -> None:
+    """A few gross disturbances leave it where it was."""
+    values = _normal(4, 200, 0.01)
+    disturbed = np.concatenate([values, [0.5, -0.4, 0.6]])
+
+    assert spread_of(values) == pytest.approx(0.01, rel=0.15)
+    assert spread_of(disturbed) == pytest.approx(spread_of(values), rel=0.05)
+    assert describe_noise(METRIC, list(disturbed), 0.05, Tally()).sd > 0.04
 
 
 def test_the_exact_test_is_foreseen_from_the_pairs_themselves() -> None:

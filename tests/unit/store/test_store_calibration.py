@@ -18,7 +18,7 @@ from harness.testing.evidence import Scene
 
 FILE = FileIdentity("m.onnx", "0" * 64, 1000)
 RUNTIME = RuntimeRecord("onnxruntime", "onnxruntime==1.32.0", "1.32.0", "CPU", 1, "e" * 8, "3.11.2", "2.1.0")
-NOISE = CalibratedNoise("latency.p50", 60, 0.012, 0.1, 0.4, False, 0.05, 20, 0, 0, 0.139, 3.4, 0.0, 0.067)
+NOISE = CalibratedNoise("latency.p50", 60, 0.012, 0.011, 0.1, 0.4, False, 0.05, 20, 0, 0, 0.139, 3.4, 0.0, 0.067)
 CALIBRATION = Calibration(
     CALIBRATION_VERSION, "digits", "int8", "pi", "rpi5", "2026-11-20T10:00:00+00:00", "b" * 16, "Cortex-A76", "6.6",
     FILE, FILE, RUNTIME, 200, 2, (NOISE,), {"latency.p50": (0.01, -0.01)},
