@@ -185,11 +185,13 @@ def limit_of(verdict: Verdict, *, brief: bool = False) -> str:
     )
     if brief and is_relative(verdict.kind):
         return f"≤ {_plus(text)}" if verdict.kind == "regress" else f"≤ {text}"
+    known = METRICS.get(verdict.metric)
+    side = "above" if known is not None and known.lower_is_better else "below"
     return {
         "max": f"≤ {text}",
         "min": f"≥ {text}",
         "regress": f"≤ {_plus(text)} vs baseline",
-        "drop": f"≤ {text} below reference",
+        "drop": f"≤ {text} {side} reference",
     }.get(verdict.kind, "must load and run")
 
 

@@ -24,6 +24,8 @@ class Figures(Protocol):
     flags: list[str]
 
 
+_MANY = 10_000
+"""So many times a figure is beyond any limit that was meant."""
 _POWER = ("power_t_s", "power_w")
 
 
@@ -74,6 +76,31 @@ def _without(*names: str, flag: str = "") -> Spoil:
         figures.flags += [flag] if flag else []
 
     return spoil
+
+
+def _all(*spoils: Spoil) -> Spoil:
+    def spoil(figures: Figures, request: PlantRequest) -> None:
+        for one in spoils:
+            one(figures, request)
+
+    return spoil
+
+
+def _grow(figures: Figures, _: PlantRequest) -> None:
+    figures.scalars["cache_bytes"] *= _MANY
+
+
+def _times_many(array: Any) -> Any:  # noqa: ANN401  any array
+    return array * _MANY
+
+
+def _next_position(array: Any) -> Any:  # noqa: ANN401  any array
+    return np.roll(array, 1, axis=1)
+
+
+def _not_a_number(array: Any) -> Any:  # noqa: ANN401  any array
+    array.flat[0] = np.nan
+    return array
 
 
 def _first_only(spoil: Spoil) -> Spoil:
@@ -131,7 +158,14 @@ RESULTS: dict[str, Spoil] = {
     "frozen-clock": _array("latency_s", lambda array: np.full_like(array, array.mean())),
     "other-timed-answer": _array("timed_output", lambda array: array + 1.0 + abs(array).max()),
     "no-timed-answer": _without("timed_output"),
-    "no-counter": _without("instructions", "load_instructions", "first_instructions", flag="no-counter:EPERM"),
+    "no-counter": _without(
+        "instructions",
+        "load_instructions",
+        "first_instructions",
+        "prefill_instructions",
+        "decode_instructions",
+        flag="no-counter:EPERM",
+    ),
     "few-counts": _array("instructions", lambda array: array[:5]),
     "negative-count": _array("instructions", _set(0.5, -1)),
     "slow-load": _stretched("load_s"),
@@ -146,6 +180,13 @@ RESULTS: dict[str, Spoil] = {
     "no-outputs": _without("output_*"),
     "shuffled-answers": _outputs(lambda array: array[np.random.RandomState(0).permutation(len(array))]),
     "other-platform": _outputs(lambda array: -array),
+    "shuffled-continuations": _all(_array("best", _next_position), _array("probe_logq", _next_position)),
+    "unlikely-text": _array("nll", lambda array: array + 20.0),
+    "nan-likelihood": _all(_array("nll", _not_a_number), _array("probe_logq", _not_a_number)),
+    "slow-tokens": _all(_array("ttft_s", _times_many), _array("token_s", _times_many)),
+    "more-token-work": _all(_array("prefill_instructions", _times_many), _array("decode_instructions", _times_many)),
+    "other-timed-text": _array("written", lambda array: array + 1),
+    "grown-cache": _grow,
     "lying-thermometer": _scalar("thermal_max_c", 999.0),
     "lost-thermometer": _first_only(_without("thermal_max_c")),
     "hungry": _array("power_w", lambda array: array * 1000.0),

@@ -20,6 +20,11 @@ TIMED = ("latency.p", "latency.mean", "throughput", "energy.per_inference~")
 """Metrics that come of the timed loop; `~`: only where the figure is modelled, `!`: only where a sensor gives it."""
 COUNTED = ("work.instructions", "energy.per_inference~")
 SENSED = ("power.", "energy.per_inference!")
+RESIDENT = ("memory.peak", "memory.model")
+TOKEN_TIMES = ("llm.ttft", "llm.tpot", "llm.prefill_rate", "llm.decode_rate")
+TOKEN_WORK = ("work.prompt_token", "work.new_token")
+LIKELIHOOD = ("llm.perplexity", "llm.nll", "llm.bits_per_byte")
+DIVERGENCE = ("llm.kl", "llm.same_top")
 ANSWERS = ("accuracy.", "parity.")
 ABSOLUTE = frozenset({LimitKind.MAX, LimitKind.MIN})
 RELATIVE = frozenset({LimitKind.REGRESS})
@@ -115,7 +120,7 @@ def _counts(name: str, title: str, outcome: Outcome, words: str, tiers: frozense
 
 
 def _memory(name: str, title: str, outcome: Outcome | None, words: str) -> Fault:
-    return Fault(name, title, Place.SESSION, (Aim(("memory.",), outcome, words),), (MEMORY,))
+    return Fault(name, title, Place.SESSION, (Aim(RESIDENT, outcome, words),), (MEMORY,))
 
 
 def _power(name: str, title: str, outcome: Outcome, words: str, incident: str = "") -> Fault:
@@ -150,7 +155,6 @@ def _unequal(name: str, title: str, words: str) -> Fault:
 
 
 _INFRA, _DEVICE, _FAIL, _OPEN = Outcome.INFRA, Outcome.DEVICE, Outcome.FAIL, Outcome.INCONCLUSIVE
-_PAIRS = ("memory.",)
 
 FAULTS: tuple[Fault, ...] = (
     # What a model may do wrong.
@@ -164,7 +168,7 @@ FAULTS: tuple[Fault, ...] = (
     _slow("busy-first", "the first inference takes more instructions than allowed", ("work.first",), ANY),
     _slow("slow-first", "the first inference takes longer than allowed", ("latency.first",), ANY),
     Fault("ballast", "memory that the session keeps, a little more than the margin", Place.SESSION,
-          (Aim(("memory.",), kinds=RELATIVE),), (MEMORY,)),
+          (Aim(RESIDENT, kinds=RELATIVE),), (MEMORY,)),
     Fault("ballast-peak", "memory that the session keeps, until its peak passes the limit", Place.SESSION,
           (Aim(("memory.peak",), kinds=ABSOLUTE),), (MEMORY,)),
     Fault("ballast-model", "memory that the session keeps, more than the model may have", Place.SESSION,
@@ -177,6 +181,15 @@ FAULTS: tuple[Fault, ...] = (
           (Aim(ANSWERS),), (ACCURACY,)),
     Fault("nan-outputs", "an answer that is not a number", Place.SESSION,
           (Aim(ANSWERS, _FAIL, "is NaN or infinite"),), (ACCURACY,)),
+    Fault("shuffled-continuations", "scores of a text that belong to the token before", Place.SESSION,
+          (Aim(DIVERGENCE),), (ACCURACY,)),
+    Fault("unlikely-text", "a language model that does not expect its text", Place.SESSION,
+          (Aim(LIKELIHOOD),), (ACCURACY,)),
+    Fault("nan-likelihood", "a probability that is not a number", Place.SESSION,
+          (Aim((*LIKELIHOOD, "llm.kl"), _FAIL, "no finite probability"),), (ACCURACY,)),
+    _slow("slow-tokens", "every token takes ten thousand times as long", TOKEN_TIMES, ANY),
+    _slow("more-token-work", "every token takes ten thousand times the instructions", TOKEN_WORK, ANY),
+    Fault("grown-cache", "a cache of ten thousand times the size", Place.SESSION, (Aim(("memory.cache",)),), (MEMORY,)),
     Fault("other-platform", "answers that this machine does not get of the same file", Place.SESSION,
           (Aim(("conformance.",)),), (ACCURACY,)),
     Fault("padded-file", "a model file with more bytes than allowed", Place.FILE, (Aim(("storage.size",)),)),
@@ -201,6 +214,8 @@ FAULTS: tuple[Fault, ...] = (
     _timed("frozen-clock", "all latencies are equal", _INFRA, "are equal", _HARDWARE),
     _timed("other-timed-answer", "the timed calls answer something else", _OPEN, "timed outputs differ"),
     _timed("no-timed-answer", "the timed calls bring no answer", _OPEN, "brought no answer of its timed calls"),
+    Fault("other-timed-text", "the timed calls write another text", Place.SESSION,
+          (Aim((*TOKEN_TIMES, *TOKEN_WORK), _OPEN, "of the timed tokens differ"),), (TIMING,)),
     _timed("clock-step", "the wall clock is set while times are taken", _OPEN, "clock-step"),
     Fault("no-counter", "a board without a counter", Place.SESSION,
           (Aim((*COUNTED, "work."), _DEVICE, "counts no user instructions"),), (TIMING,)),
@@ -253,14 +268,14 @@ FAULTS: tuple[Fault, ...] = (
     _record("record-other-build", "a session of another build of the runtime", "ran with build"),
     _record("record-other-threads", "a session with more threads", "ran with threads"),
     _record("record-doubled", "a session that stands twice", "a session stands twice"),
-    _record("record-mixed", "sessions of two versions of the runtime", "different runtimes", _PAIRS),
+    _record("record-mixed", "sessions of two versions of the runtime", "different runtimes", RESIDENT),
     _record("record-planted", "a session with a fault that nobody planned", "was planted with"),
     _record("record-lost", "a cell of which no session came back", "no session of the candidate came back",
             outcome=Outcome.NOT_RUN),
     Fault("record-unlike-pair", "a baseline that ran on other cores", Place.RECORD,
-          (Aim(_PAIRS, _OPEN, "ran differently", RELATIVE),), once=True),
+          (Aim(RESIDENT, _OPEN, "ran differently", RELATIVE),), once=True),
     Fault("record-broken-pair", "a baseline session is missing", Place.RECORD,
-          (Aim(_PAIRS, _OPEN, "pairs broken", RELATIVE),), once=True),
+          (Aim(RESIDENT, _OPEN, "pairs broken", RELATIVE),), once=True),
     _unequal("record-control-moved", "other work beside one arm of every pair", "the control work changed by"),
     _unequal("record-warm-arm", "one arm of every pair starts on a warm board", "the arms started at"),
     Fault("record-no-reference", "the reference's answers are missing", Place.RECORD,

@@ -59,7 +59,8 @@ def make_trial_cell(spot: Spot, trial: Trial, folder: Path, name: str) -> TrialC
     gates = {(answer.metric, answer.kind) for answer in trial.answers}
     limits = tuple(limit for limit in spot.planned.limits if (limit.metric, limit.kind.value) in gates)
     model, data = spot.files.model.read_bytes(), spot.files.data.read_bytes()
-    judged = any(limit.metric.startswith(ANSWERS) for limit in limits)
+    # A text is short already, and nothing says where it may be cut.
+    judged = spot.planned.workload.generation is not None or any(limit.metric.startswith(ANSWERS) for limit in limits)
     changed, shown = _changed_model(trial, model), _changed_data(trial, data, judged=judged)
     if changed is None or shown is None:
         return None

@@ -91,6 +91,11 @@ CHECKS = [
     ("busy", "gate.decide", SAYS_NO, "Outcome.PASS"),
     ("shuffled-labels", "gate.decide", SAYS_NO, "Outcome.PASS"),
 ]  # fmt: skip
+LANGUAGE = {
+    "shuffled-continuations", "unlikely-text", "nan-likelihood", "slow-tokens", "more-token-work", "grown-cache",
+    "other-timed-text",
+}  # fmt: skip
+"""Carried by language models only: see test_selftest_language."""
 REAL_FILES = {"flipped-weights"}
 """What the rehearsal's models, which are text, cannot be changed by."""
 
@@ -115,7 +120,7 @@ def test_every_fault_is_killed_by_the_code_as_it_is(campaign: Campaign) -> None:
     judgement = try_gates(campaign)
 
     assert [found for found in judgement.findings if found.fate is not Fate.KILLED] == []
-    assert {found.fault for found in judgement.findings} == {fault.name for fault in FAULTS} - REAL_FILES
+    assert {found.fault for found in judgement.findings} == {fault.name for fault in FAULTS} - REAL_FILES - LANGUAGE
     assert judgement.decision.exit_code == 0
 
 

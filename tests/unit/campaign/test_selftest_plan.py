@@ -156,3 +156,25 @@ def test_labels_are_shuffled_and_data_shortened() -> None:
     assert sorted(found) == sorted(labels)
     assert float((found == labels).mean()) < 0.3
     assert {len(array) for array in mutation._arrays(mutation.shorten(data, 7)).values()} == {7}
+
+
+def test_language_models_carry_the_faults_that_reach_them(tmp_path: Path) -> None:
+    """A suite of a language model is tried with torn files, ballast and broken scores, never with labels."""
+    suite = load_suite(ROOT / "suites" / "tinygpt" / "tinygpt.suite.yaml")
+    planned = SelfTestPlanner(tmp_path).plan(build(load_farm(ROOT / "farm.yaml"), [suite])).plan
+
+    tried = {cell.trial.fault for cell in planned.cells if cell.trial is not None}
+    gates = {item.metric for cell in planned.cells if cell.trial is not None for item in cell.trial.answers}
+
+    assert {"torn-file", "endless", "ballast-peak", "padded-file", "wrong-nonce"} <= tried
+    assert tried.isdisjoint({"shuffled-labels", "dropped-outputs", "busy", "few-counts"})
+    assert {"shuffled-continuations", "unlikely-text", "nan-likelihood", "more-token-work", "grown-cache"} <= tried
+    assert gates >= {
+        "crash",
+        "memory.peak",
+        "memory.cache",
+        "storage.size",
+        "llm.kl",
+        "llm.perplexity",
+        "work.new_token",
+    }

@@ -13,14 +13,16 @@ import pytest
 from harness.spec import load_suite
 
 SUITES = Path(__file__).resolve().parents[3] / "suites"
-FOLDERS = ("digits", "face", "nogo")
+FOLDERS = ("digits", "face", "nogo", "tinygpt")
 ROW = re.compile(r"^\| (\S+) \| ([\d ]+) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 FloatArray = npt.NDArray[np.float32]
 
 
 def committed(folder: str) -> list[Path]:
     """Return the model and data files of one suite."""
-    return sorted(path for path in (SUITES / folder).iterdir() if path.suffix in {".onnx", ".tflite", ".npz"})
+    return sorted(
+        path for path in (SUITES / folder).iterdir() if path.suffix in {".onnx", ".tflite", ".npz", ".gguf", ".txt"}
+    )
 
 
 def answer(model: Path, images: FloatArray) -> FloatArray:
