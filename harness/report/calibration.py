@@ -64,8 +64,9 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
 
 
 def _noise(noise: CalibratedNoise) -> str:
-    whole = f" ({_ratio(noise.sd)} with its outliers)" if noise.is_heavy else ""
-    return f"{_ratio(usual_noise(noise))}{whole}"
+    usual = usual_noise(noise)
+    whole = f" ({_ratio(noise.sd)} with its outliers)" if usual < noise.sd else ""
+    return f"{_ratio(usual)}{whole}"
 
 
 def _alarms(noise: CalibratedNoise) -> str:

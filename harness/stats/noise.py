@@ -35,7 +35,7 @@ def usual_noise(found: CalibratedNoise) -> float:
 
     One pair that was grossly disturbed would else raise the floor below which distances to the margin do not count.
     """
-    return found.spread if found.is_heavy else found.sd
+    return min(found.spread, found.sd) if found.is_heavy else found.sd
 
 
 def calibrated_noise(planned: PlannedCell, metric: str, *, board: str | None = None) -> CalibratedNoise | None:

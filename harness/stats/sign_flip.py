@@ -82,7 +82,7 @@ def spending(alpha: float) -> tuple[float, ...]:
 
 def flip_ends(values: FloatArray, *, alpha: float = ALPHA, floor: float = 0.0) -> tuple[float, float]:
     """Return the margins that the signs leave undecided, infinite where no margin would be decided."""
-    reach = max(floor, 1e-9)
+    reach = 1.000001 * max(floor, 1e-9)  # beyond rounding: a distance of just the floor would count as none
     low, high = float(values.min()) - reach, float(values.max()) + reach
     below = _last(low, high, lambda margin: is_extreme(values - margin, alpha, floor))
     above = _last(-high, -low, lambda margin: is_extreme(-values - margin, ALPHA, floor))

@@ -86,3 +86,14 @@ def test_distances_below_the_floor_count_as_none() -> None:
 
     assert sign_flip(values, MARGIN).answer is Answer.WITHIN
     assert sign_flip(values, MARGIN, floor=1e-4).answer is Answer.OPEN
+
+
+def test_an_answer_has_its_end_whatever_the_floor() -> None:
+    """A floor of rounding's size or of the noise's: what is shown to be within a margin has an end below it."""
+    rng = np.random.default_rng(8)
+    for floor in (0.0, 1e-6, 0.013, 0.0527):
+        for _ in range(40):
+            trial = sign_flip(rng.normal(0.0, 0.08, 5), 0.5, floor=floor)
+
+            assert trial.answer is Answer.WITHIN
+            assert trial.looks[-1].high <= 0.5
