@@ -23,7 +23,7 @@ from harness.farm.job import Progress
 from harness.gate.calibration import SelfGate, judge_self, void_pairs
 from harness.records.calibration import CALIBRATION_VERSION, Calibration
 from harness.records.cell import Role, RuntimeRecord
-from harness.records.fingerprint import board_fingerprint
+from harness.records.fingerprint import board_fingerprint, workload_fingerprint
 from harness.records.plan import CalibratedNoise, CellCalibration, Plan, PlannedCell
 from harness.records.run import DeviceRecord
 from harness.spec.model import Device
@@ -102,6 +102,7 @@ class Series:
             data=planned.data,
             runtime=self._runtime,
             repeat=planned.workload.repeat,
+            workload=workload_fingerprint(planned.workload),
             void=self._void,
             noise=self._noise(),
             ratios={metric: tuple(round(value, 7) for value in values) for metric, values in self._ratios.items()},

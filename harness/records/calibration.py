@@ -33,6 +33,8 @@ class Calibration:
     runtime: RuntimeRecord
     repeat: int
     """Timed calls per session."""
+    workload: str
+    """Hash of what else a session does (`records.fingerprint.workload_fingerprint`)."""
     void: int
     """Pairs that were measured and did not count."""
     noise: tuple[CalibratedNoise, ...]

@@ -6,8 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
+from harness.records.canonical import to_json
 from harness.records.run import Facts
+from harness.spec.model import Split, Workload
 
 MOVING = frozenset({"boot_id", "free_bytes", "frequencies_hz", "load_1min", "temperatures_c", "throttled"})
 """Facts that change from minute to minute and say nothing about which board this is."""
@@ -29,6 +32,16 @@ def board_fingerprint(facts: Facts | None) -> str:
         16 hexadecimal digits; empty when the board was not met.
     """
     return _hash([_lasting(facts)]) if facts is not None else ""
+
+
+def workload_fingerprint(workload: Workload) -> str:
+    """Hash what of a workload shapes the scatter of timed figures: not its data file, deadline or explanations.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    timed = replace(workload, data="", output=0, deadline_s=0.0, attribution=Split.ON_LOSS)
+    return hashlib.sha256(to_json(timed)).hexdigest()[:16]
 
 
 def _lasting(facts: Facts) -> dict[str, object]:

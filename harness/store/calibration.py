@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.errors import RecordError
 from harness.records.calibration import CALIBRATION_VERSION, Calibration
 from harness.records.canonical import from_json, to_json
+from harness.records.fingerprint import workload_fingerprint
 from harness.records.plan import CellCalibration, PlannedCell
 from harness.spec.metric import METRICS
 from harness.store.file import read_bounded, record_path, write_whole
@@ -87,7 +88,10 @@ def _stale(found: Calibration, cell: PlannedCell, days: int) -> str:
         ("provider", runtime.provider, cell.provider or runtime.provider),
         ("timed calls", found.repeat, cell.workload.repeat),
     ]
-    return next((f"it was measured with {name} {then}, not {now}" for name, then, now in settings if then != now), "")
+    for name, then, now in settings:
+        if then != now:
+            return f"it was measured with {name} {then}, not {now}"
+    return "" if found.workload == workload_fingerprint(cell.workload) else "it was measured with another workload"
 
 
 def _day(found: Calibration, path: Path) -> date:

@@ -68,7 +68,7 @@ def test_a_calibration_lists_what_it_found_and_what_it_cannot_resolve() -> None:
     wide = replace(NOISE, metric="latency.p95", sd=0.06, detectable=None)
     found = Calibration(
         CALIBRATION_VERSION, "digits", "int8", "pi", "rpi5", "2026-11-20T10:00:00+00:00", "b1", "A76", "6.6",
-        file, file, runtime, 200, 1, (NOISE, wide), {},
+        file, file, runtime, 200, "w1", 1, (NOISE, wide), {},
     )  # fmt: skip
 
     assert list(calibration_lines(found)) == [

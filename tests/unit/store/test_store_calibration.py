@@ -12,6 +12,7 @@ import pytest
 from harness.errors import RecordError
 from harness.records.calibration import CALIBRATION_VERSION, Calibration
 from harness.records.cell import RuntimeRecord
+from harness.records.fingerprint import workload_fingerprint
 from harness.records.plan import CalibratedNoise, FileIdentity, PlannedCell
 from harness.store.calibration import known_calibration, read_calibration, write_calibration
 from harness.testing.evidence import Scene
@@ -21,7 +22,8 @@ RUNTIME = RuntimeRecord("onnxruntime", "onnxruntime==1.32.0", "1.32.0", "CPU", 1
 NOISE = CalibratedNoise("latency.p50", 60, 0.012, 0.011, 0.1, 0.4, False, 0.05, 20, 0, 0, 0.139, 3.4, 0.0, 0.067)
 CALIBRATION = Calibration(
     CALIBRATION_VERSION, "digits", "int8", "pi", "rpi5", "2026-11-20T10:00:00+00:00", "b" * 16, "Cortex-A76", "6.6",
-    FILE, FILE, RUNTIME, 200, 2, (NOISE,), {"latency.p50": (0.01, -0.01)},
+    FILE, FILE, RUNTIME, 200, workload_fingerprint(Scene().evidence().planned.workload), 2, (NOISE,),
+    {"latency.p50": (0.01, -0.01)},
 )  # fmt: skip
 TODAY = date(2026, 11, 24)
 
@@ -74,6 +76,16 @@ def test_a_calibration_of_other_sessions_is_stale(tmp_path: Path) -> None:
 
     assert known is not None
     assert known.stale == "it was measured with timed calls 50, not 200"
+
+
+def test_what_else_a_session_does_belongs_to_its_noise(tmp_path: Path) -> None:
+    """More warm-up or another task is another workload; another data file or deadline is not."""
+    write_calibration(tmp_path, CALIBRATION)
+    cell = _cell()
+    works = [replace(cell.workload, **change) for change in ({"warmup": 99}, {"data": "new.npz", "deadline_s": 9.0})]
+    found = [known_calibration(tmp_path, replace(cell, workload=work), TODAY) for work in works]
+
+    assert [known.stale for known in found if known] == ["it was measured with another workload", ""]
 
 
 def test_a_calibration_grows_old(tmp_path: Path) -> None:
