@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 COUNTS = "instructions"
 PROFILE = "profile"
 SAME_CODE = 0.001
-"""A count within this of a committed one is the same code path: other snapshots and hosts move it by as much. From the
-same snapshot counts are equal to the last digit."""
+"""A count within this of a committed one is the same code path: other snapshots and hosts move it by as much."""
+SAME_SNAPSHOT = 0.0001
+"""The same from the same snapshot: what the board did before moves a count by some ten millionths."""
 
 Ask = Callable[[SessionRequest], "SessionSeen"]
 
@@ -145,7 +146,7 @@ def profiled_roles(
     figure = next((item for item in cell.recorded if item.metric == WORK), None)
     if figure is None or recorded is None:
         return (Role.CANDIDATE,)
-    allowed = 0.0 if snapshot and snapshot == figure.snapshot else SAME_CODE
+    allowed = SAME_SNAPSHOT if snapshot and snapshot == figure.snapshot else SAME_CODE
     return () if abs(candidate / figure.value - 1.0) <= allowed else (Role.CANDIDATE,)
 
 

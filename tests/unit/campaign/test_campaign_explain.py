@@ -104,10 +104,11 @@ def test_a_committed_figure_asks_for_the_candidate_alone(
     assert (RECORDED in evidence.record.documents) == (known and bool(expected))
 
 
-def test_from_the_same_snapshot_the_last_digit_counts(work: Make) -> None:
-    """One instruction more is a change where nothing else can have moved the count."""
+def test_from_the_same_snapshot_less_is_a_change(work: Make) -> None:
+    """A few millionths come from what the board did before; a part in five thousand is a change."""
     cell = work(NEW, None)
-    planned = replace(cell.planned, recorded=(replace(FIGURE, value=1_200_001, snapshot="s1"),))
+    planned = replace(cell.planned, recorded=(replace(FIGURE, value=1_200_240, snapshot="s1"),))
+    near = replace(cell.planned, recorded=(replace(FIGURE, value=1_200_012, snapshot="s1"),))
     sessions = run(cell)
 
     def choose(snapshot: str) -> tuple[Role, ...]:
@@ -116,6 +117,8 @@ def test_from_the_same_snapshot_the_last_digit_counts(work: Make) -> None:
     assert choose("s1") == (Role.CANDIDATE,)
     assert choose("s2") == ()
     assert choose("") == ()
+    planned = near
+    assert choose("s1") == ()
 
 
 def test_an_absolute_limit_needs_no_profile(work: Make) -> None:
