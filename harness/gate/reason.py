@@ -58,7 +58,7 @@ def _explain_counts(limit: Limit, comparison: Comparison, outcome: Outcome) -> s
     if change == 0:
         said = f"{limit.metric} is equal: the same code path {counts}"
     elif low <= 0 <= high:
-        said = f"{limit.metric} is equal within 0.1 %: {size} {counts}"
+        said = f"{limit.metric} is equal within {format((high - low) / 2, Dimension.RATIO)}: {size} {counts}"
     elif change < 0:
         said = f"{limit.metric}: code path changed, fewer instructions: {size} {counts}"
     else:

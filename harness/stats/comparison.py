@@ -66,7 +66,8 @@ def worsening(evidence: Evidence, metric: str) -> Comparison | Missing:
         return Missing(f"no baseline: {baseline_failure(evidence) or baseline.reason}", why=Abstention.BASELINE)
     if is_counted(evidence, metric):
         pairs = valid_pairs(evidence, session_kind(evidence, metric))
-        counted = _counted(metric, candidate, baseline, source=MEASURED, is_same_state=True)
+        basis = basis_of(metric, is_same_snapshot=True, is_same_run=True)
+        counted = _counted(candidate, baseline, MEASURED, basis)
         return pairs if isinstance(pairs, Missing) else counted
     ratio = _ratio(evidence, metric, candidate, baseline)
     return ratio if isinstance(ratio, Missing) else Comparison(ratio, candidate, baseline, MEASURED)
@@ -176,7 +177,9 @@ def _against_recorded(evidence: Evidence, metric: str, candidate: Estimate) -> C
     baseline = Estimate(recorded.value, recorded.low, recorded.high, 1, "committed figure")
     if is_counted(evidence, metric) and recorded.value > 0:
         is_same = bool(recorded.snapshot) and recorded.snapshot == evidence.snapshot
-        return _counted(metric, candidate, baseline, source=recorded.source, is_same_state=is_same)
+        is_equal = recorded.value == candidate.value
+        basis = basis_of(metric, is_same_snapshot=is_same, is_same_run=is_equal)  # equal to the digit: as in one run
+        return _counted(candidate, baseline, recorded.source, basis)
     if metric in DEPTHS:
         found = _recorded_loss(evidence, candidate, recorded)
     elif metric in KINDS:
@@ -195,8 +198,7 @@ def _recorded_loss(evidence: Evidence, candidate: Estimate, recorded: RecordedFi
     return _recorded_ratio(recorded.metric, candidate, recorded) if theirs is None else _paired_loss(theirs, ours)
 
 
-def _counted(metric: str, candidate: Estimate, baseline: Estimate, *, source: str, is_same_state: bool) -> Comparison:
-    basis = basis_of(metric, is_same_state=is_same_state)
+def _counted(candidate: Estimate, baseline: Estimate, source: str, basis: str) -> Comparison:
     return Comparison(work_change(candidate, baseline, basis), candidate, baseline, source, basis)
 
 

@@ -83,5 +83,10 @@ def test_another_snapshot_leaves_a_tenth_of_a_percent_open(
 
 
 def test_the_same_snapshot_is_recognised_in_a_record() -> None:
-    """A committed count of this very snapshot decides limits that another could not."""
-    assert _against_record(999_800.0, 0.0001, snapshot="5a").outcome is Outcome.REGRESSION
+    """A committed count of this very snapshot decides limits that another could not, to a hundredth of a percent."""
+    assert _against_record(999_800.0, 0.00005, snapshot="5a").outcome is Outcome.REGRESSION
+    assert _against_record(1e6, 0.0, snapshot="5a").outcome is Outcome.PASS
+    near = _against_record(999_990.0, 0.01, snapshot="5a")
+    assert near.outcome is Outcome.PASS
+    assert "is equal within 0.01 %: +0.001 %" in near.reason
+    assert "same snapshot, other sessions before it: 0.01 %" in near.reason

@@ -15,7 +15,7 @@ from harness.records.verdict import Estimate
 from harness.spec.model import MeterSpec, Tier
 from harness.stats import Comparison, Evidence, Missing, estimate, worsening
 from harness.stats.evidence import AnyArray
-from harness.stats.work import OTHER, RUNS_ONCE, SAME
+from harness.stats.work import BEFORE, OTHER, RUNS_ONCE, SAME
 from harness.testing.evidence import Scene
 
 EXACT = Scene(tier=Tier.DETERMINISTIC, device="a53", sessions=2, repeat=24, snapshot="5a")
@@ -164,9 +164,9 @@ def test_a_baseline_that_does_not_repeat_is_a_broken_board() -> None:
     assert found.reason.startswith("baseline: the board did not repeat its count")
 
 
-@pytest.mark.parametrize(("snapshot", "basis", "half"), [("5a", SAME, 0.0), ("5b", OTHER, 1e-3), ("", OTHER, 1e-3)])
-def test_a_committed_count_is_exact_in_its_own_snapshot_only(snapshot: str, basis: str, half: float) -> None:
-    """Another machine state, or one that nobody noted, widens the change by 0.1 % to both sides."""
+@pytest.mark.parametrize(("snapshot", "basis", "half"), [("5a", BEFORE, 1e-4), ("5b", OTHER, 1e-3), ("", OTHER, 1e-3)])
+def test_a_committed_count_is_close_in_its_own_snapshot_only(snapshot: str, basis: str, half: float) -> None:
+    """Another machine state, or one that nobody noted, widens the change by 0.1 % to both sides; the same by 0.01 %."""
     recorded = (RecordedFigure("work.instructions", 998_000.0, 998_000.0, 998_000.0, "x", snapshot=snapshot),)
 
     found = _compared(worsening(replace(EXACT, recorded=recorded).evidence(), "work.instructions"))
