@@ -44,10 +44,14 @@ REPLIES: dict[str, Callable[[Header, bytes], Envelope]] = {
     "other-model": _field(model_sha256="0" * 64),
     "silent-failure": _field(wait_status=256),
     "endless-number": _field(cores=[1 << 40]),
+    "endless-figure": _field(scalars={"load_s": 10**400}),
+    "wordy-number": _field(wait_status="none"),
     "nameless-error": _field(error={"message": "a failure without a code"}),
     "stray-array": _first_array(name="../x"),
     "unknown-type": _first_array(dtype="object"),
     "other-shape": _first_array(shape=[3, 5, 7]),
+    "odd-shape": _first_array(shape=[-1]),
+    "many-arrays": lambda header, payload: (dict(header, arrays=header["arrays"] * 65), payload),
     "doubled-array": lambda header, payload: (dict(header, arrays=header["arrays"] * 2), payload),
 }
 """Fault -> what it does to the envelope of a session."""

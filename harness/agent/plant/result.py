@@ -155,6 +155,7 @@ RESULTS: dict[str, Spoil] = {
     "dropped-samples": _array("latency_s", lambda array: array[: len(array) // 2]),
     "negative-latency": _array("latency_s", _set(0.5, -1e-3)),
     "endless-latency": _array("latency_s", _set(0.5, float("nan"))),
+    "folded-latencies": _array("latency_s", lambda array: array.reshape(-1, 1)),
     "frozen-clock": _array("latency_s", lambda array: np.full_like(array, array.mean())),
     "other-timed-answer": _array("timed_output", lambda array: array + 1.0 + abs(array).max()),
     "no-timed-answer": _without("timed_output"),
