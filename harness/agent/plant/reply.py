@@ -58,8 +58,8 @@ REPLIES: dict[str, Callable[[Header, bytes], Envelope]] = {
 
 
 def spoil_reply(fault: str, header: Header, payload: bytes) -> Envelope:
-    """Return the envelope as the fault leaves it."""
-    spoil = REPLIES.get(fault)
+    """Return the envelope as the fault leaves it; of a session that failed by itself there is nothing to spoil."""
+    spoil = None if header.get("error") else REPLIES.get(fault)
     return spoil(header, payload) if spoil is not None else (header, payload)
 
 

@@ -186,6 +186,7 @@ RESULTS: dict[str, Spoil] = {
     "nan-likelihood": _all(_array("nll", _not_a_number), _array("probe_logq", _not_a_number)),
     "slow-tokens": _all(_array("ttft_s", _times_many), _array("token_s", _times_many)),
     "more-token-work": _all(_array("prefill_instructions", _times_many), _array("decode_instructions", _times_many)),
+    "no-timed-text": _without("written"),
     "other-timed-text": _array("written", lambda array: array + 1),
     "grown-cache": _grow,
     "lying-thermometer": _scalar("thermal_max_c", 999.0),

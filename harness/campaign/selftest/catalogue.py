@@ -217,6 +217,8 @@ FAULTS: tuple[Fault, ...] = (
     _timed("no-timed-answer", "the timed calls bring no answer", _OPEN, "brought no answer of its timed calls"),
     Fault("other-timed-text", "the timed calls write another text", Place.SESSION,
           (Aim((*TOKEN_TIMES, *TOKEN_WORK), _OPEN, "of the timed tokens differ"),), (TIMING,)),
+    Fault("no-timed-text", "the timed calls bring no text", Place.SESSION,
+          (Aim((*TOKEN_TIMES, *TOKEN_WORK), _OPEN, "brought no text of its timed calls"),), (TIMING,)),
     _timed("clock-step", "the wall clock is set while times are taken", _OPEN, "clock-step"),
     Fault("no-counter", "a board without a counter", Place.SESSION,
           (Aim((*COUNTED, "work."), _DEVICE, "counts no user instructions"),), (TIMING,)),

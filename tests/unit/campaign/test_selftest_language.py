@@ -20,7 +20,7 @@ from harness.testing.planted import Figures
 
 LANGUAGE = (
     "shuffled-continuations", "unlikely-text", "nan-likelihood", "slow-tokens", "more-token-work", "grown-cache",
-    "other-timed-text", "no-counter",
+    "other-timed-text", "no-timed-text", "no-counter",
 )  # fmt: skip
 LIMITS = (
     limit("llm.kl", "max", 0.05),
