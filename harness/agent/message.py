@@ -12,6 +12,8 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 | facts | files: [path], globs: [pattern], commands: [[argv]], plant, after | | files {path: text or null}, \
 globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
 each text cut at 64 KiB |
+| condition | sysfs: a sysfs root, cores: [number] | | settings: [{path, before, after}], held until the agent ends; \
+error `condition` |
 | sensors | root: a sysfs root | | rails: every power source there, with one reading or why there is none |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
 | put | digest, size, offset | chunk <= 4 MiB | received, done; errors `integrity`, `disk`, `read_only` |

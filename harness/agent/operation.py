@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.agent import process
+from harness.agent.condition import Keeper, plan_pinned, recover
 from harness.agent.env import install
 from harness.agent.facts import read_facts
 from harness.agent.frame import Frame
@@ -45,6 +46,7 @@ class Operations:
         self._root = root
         self.lease = Lease(root)
         self._store = Store(root)
+        self._keeper = Keeper(root)
         self._zygotes: dict[ZygoteKey, Zygote] = {}
         self._is_selftest = False
         self._planted: list[str] = []
@@ -54,6 +56,7 @@ class Operations:
             "ping": lambda _: Answer({"ok": True}),
             "clock": lambda _: Answer({"ok": True, "monotonic_s": time.monotonic()}),
             "sensors": self._sensors,
+            "condition": self._condition,
             "facts": self._facts,
             "has": self._has,
             "put": self._put,
@@ -82,11 +85,13 @@ class Operations:
         """Kill all zygotes and whatever they left, and give the lease back."""
         while self._zygotes:
             self._zygotes.popitem()[1].kill()
+        self._keeper.restore()
         process.sweep()
         self.lease.release()
 
     def _hello(self, frame: Frame) -> Answer:
         self.lease.take(str(frame.header["holder"])[:200], float(frame.header["ttl_s"]))
+        recover(self._root)
         self._is_selftest = frame.header.get("selftest") is True
         # Names that crashed sessions left; nobody else uses them while the lease is ours.
         shutil.rmtree(os.path.join(self._root, "active"), ignore_errors=True)
@@ -114,6 +119,13 @@ class Operations:
 
         after = bool(asked.get("after"))
         return Task(lambda: spoil_facts(fault, read_facts(self._root, files, globs, commands), after=after))
+
+    def _condition(self, frame: Frame) -> Answer:
+        """Hold the clocks of some cores until this agent ends, however it ends."""
+        asked = frame.header
+        settings = plan_pinned(str(asked.get("sysfs", "/sys")), [int(core) for core in asked.get("cores", [])])
+        self._keeper.apply(settings)
+        return Answer({"ok": True, "settings": [setting._asdict() for setting in settings]})
 
     def _sensors(self, frame: Frame) -> Task:
         root = str(frame.header.get("root", "/sys"))

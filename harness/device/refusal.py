@@ -15,6 +15,7 @@ _DEVICE = {
     "read_only": "cannot be written to",
     "os": "has trouble with its files",
     "sensor": "lacks a sensor",
+    "condition": "cannot be pinned",
 }
 
 
