@@ -158,13 +158,15 @@ def _keep(settings: list[Setting], journal: str, control: int, report: int) -> N
             signal.signal(number, signal.SIG_IGN)
         _close_all_but({control, report})
         _write_journal(journal, settings)
-        words = _apply(settings)
-        os.write(report, (words or "ok").encode()[:4096])
-        os.close(report)
-        if not words:
-            os.read(control, 1)  # ends when the agent closes it, or ends
-        _restore(settings)
-        os.unlink(journal)
+        try:
+            words = _apply(settings)
+            os.write(report, (words or "ok").encode()[:4096])  # fails where the agent has just been killed
+            os.close(report)
+            if not words:
+                os.read(control, 1)  # ends when the agent closes it, or ends
+        finally:
+            _restore(settings)
+            os.unlink(journal)
     finally:
         os._exit(0)
 

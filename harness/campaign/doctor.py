@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.device import open_device
@@ -16,7 +17,7 @@ from harness.meters.port import MeterError, make_meter
 from harness.records.run import Facts
 from harness.report.wording import figure, neutral
 from harness.spec import load_farm
-from harness.spec.model import CONTROLLER_METERS, Device, MeterSpec
+from harness.spec.model import AS_SHIPPED, CONTROLLER_METERS, Device, MeterSpec
 from harness.units import Dimension
 
 EXIT_FOUND, EXIT_UNREACHED = 0, 20
@@ -57,6 +58,8 @@ def _examine(device: Device, news: Callable[[str], None]) -> Iterator[str]:
     if device.emulation is not None:
         yield "emulated: it draws no power; energy is modelled or not measured"
         return
+    # Looking changes nothing: not even what a run would pin.
+    device = replace(device, condition=AS_SHIPPED)
     with open_device(device, progress=news, cancel=threading.Event()) as board:
         yield from describe_condition(board.facts)
         yield from describe_rails(board.survey_power().rails, root=device.power.root if device.power else "")
@@ -78,7 +81,8 @@ def describe_condition(facts: Facts) -> Iterator[str]:
     yield f"governor     {neutral(facts.governor) or 'unknown: no cpufreq'}"
     hottest = max(facts.temperatures_c.values(), default=None)
     yield f"temperature  {'unknown: no thermal zone' if hottest is None else f'{hottest:.1f} °C at most'}"
-    yield f"throttling   {neutral(facts.throttled) or 'unknown: the board has no word for it'}"
+    words = ", ".join(filter(None, (facts.throttled, *facts.throttle_signs)))
+    yield f"throttling   {neutral(words, longest=200) or 'unknown: the board has no word for it'}"
 
 
 def describe_rails(rails: Iterable[RailSeen], *, root: str = "") -> Iterator[str]:

@@ -25,6 +25,11 @@ GLOBS = (
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq",
     "/sys/class/thermal/thermal_zone*/type",
     "/sys/class/thermal/thermal_zone*/temp",
+    "/sys/class/thermal/cooling_device*/type",
+    "/sys/class/thermal/cooling_device*/cur_state",
+    "/sys/class/hwmon/hwmon*/oc*_event_cnt",
+    "/sys/class/hwmon/hwmon*/curr*_crit_alarm",
+    "/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count",
 )
 COMMANDS = (("vcgencmd", "get_throttled"),)
 REQUEST: dict[str, Any] = {"files": list(FILES), "globs": list(GLOBS), "commands": [list(argv) for argv in COMMANDS]}
@@ -61,6 +66,7 @@ def parse_facts(raw: Mapping[str, Any]) -> Facts:
         machine=machine,
         free_bytes=_count(disk, "free_bytes"),
         throttled=_throttled(_mapping(raw, "commands")),
+        throttle_signs=_throttle_signs(globs),
     )
 
 
@@ -142,6 +148,20 @@ def _temperatures(globs: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
     for zone, value in values.items():
         name, number = types.get(zone, ""), zone.rpartition("thermal_zone")[2]
         found[name if name and names.count(name) == 1 else f"{name or 'zone'}-{number}"] = value
+    return found
+
+
+def _throttle_signs(globs: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Return what tells throttling: over-current events and alarms (Jetson), states of CPU cooling, x86's counts."""
+    files = {path: text for texts in globs.values() for path, text in texts.items()}
+    found = {}
+    for path, text in files.items():
+        folder, _, leaf = path.rpartition("/")
+        is_sign = leaf.endswith(("_event_cnt", "_crit_alarm", "_throttle_count"))
+        # A fan is a cooling device too: only one that lowers the clock is a sign.
+        is_sign = is_sign or (leaf == "cur_state" and "cpufreq" in files.get(folder + "/type", ""))
+        if is_sign and re.fullmatch(r"\d{1,15}", text):
+            found["/".join(path.split("/")[-3:])] = float(text)
     return found
 
 

@@ -61,6 +61,22 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingHeld:
+    """One file of sysfs that the agent changed and puts back."""
+
+    path: Word
+    before: Word
+    after: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What the agent holds until it ends."""
+
+    settings: Annotated[list[SettingHeld], Field(min_length=1, max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
 class RailSeen:
     """One power source of a board; zeros are not known, `reading` is in W, or in J of a counter."""
 

@@ -20,20 +20,21 @@ from harness.device.cancel import Cancellation
 from harness.device.client import AgentClient
 from harness.device.condition import compare
 from harness.device.connection import Reach
+from harness.device.cooling import cool_down, hottest_of
 from harness.device.crash import name_instruction
 from harness.device.deploy import deploy
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.facts import REQUEST, parse_facts
 from harness.device.metering import measure_externally
 from harness.device.reach import reach_board, reach_local
-from harness.device.reply import Clock, Installed, PowerSurvey, parse_reply
+from harness.device.reply import Clock, Installed, Pinned, PowerSurvey, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
 from harness.device.turn import CONTROLLER, turn
 from harness.errors import ArtifactError, FleetgateError, InfraError
 from harness.records.fingerprint import fingerprint
 from harness.records.run import DeviceRecord, Facts
-from harness.spec.model import Device, Origin, Tier
+from harness.spec.model import PINNED, Device, Origin, Tier
 
 INSTALL_S = 900.0
 WARM_S = 660.0
@@ -144,12 +145,13 @@ class OpenDevice:
         slowest = SLOWEST if asked.deterministic else 1.0
         with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
             started = time.monotonic()
+            flags = self._cool() if is_watched and self.spec.condition == PINNED else []
             before = self._read_facts(asked.plant) if is_watched else None
             result = self._run(asked, request.deadline_s * slowest + MARGIN_S)
         if result.reply.error is not None:
             result.reply.error["message"] = name_instruction(result.reply.error, self.facts)
         if before is not None:
-            flags = compare(before, self._read_facts(asked.plant, after=True), where=self._where)
+            flags += compare(before, self._read_facts(asked.plant, after=True), where=self._where)
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
         return dataclasses.replace(result, seconds=time.monotonic() - started)
 
@@ -167,6 +169,13 @@ class OpenDevice:
         if meter is None or asked.meter is None or asked.meter.kind != EXTERNAL:
             return run()
         return measure_externally(meter, self._read_clock, run, nonce=asked.nonce)
+
+    def _cool(self) -> list[str]:
+        """Wait until the board is about as warm as when it was opened."""
+        cooled = cool_down(
+            lambda: hottest_of(self._read_facts()), reference_c=hottest_of(self.facts), wait=self._cancel.wait
+        )
+        return [] if cooled else ["note-not-cooled"]
 
     def _read_clock(self) -> float:
         return parse_reply(Clock, self._client.request("clock", deadline_s=30.0)).monotonic_s
@@ -315,6 +324,9 @@ def _agent(
     start = Start(spec.python, spec.root, holder, selftest=spec.selftest)
     client, _ = start_agent(reach.transport, start, is_alive=reach.is_alive)
     with cancellation.doing(client.abort), client:
+        if spec.condition == PINNED:
+            held = parse_reply(Pinned, client.request("condition", {"cores": list(spec.cores)}, deadline_s=30.0))
+            progress(f"{spec.name}: pinned, {len(held.settings)} settings are put back at the end")
         yield OpenDevice(spec, client, reach, progress, cancellation.event)
 
 

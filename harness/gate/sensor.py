@@ -46,7 +46,7 @@ def _within_accuracy(verdict: Verdict, seen: list[SessionEnergy]) -> Verdict:
     bound = max(item.bound for item in seen)
     if value <= 0 or limit <= 0 or abs(math.log(value / limit)) > math.log1p(bound):
         return verdict
-    assumed = "; ".join(seen[0].assumed[:1])
+    assumed = next((words for words in seen[0].assumed if words.startswith("accuracy")), "")
     reason = (
         f"{verdict.metric}: the limit {verdict.limit_text} lies within the sensor's accuracy of "
         f"±{format(bound, Dimension.RATIO, digits=2)}"

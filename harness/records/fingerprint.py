@@ -12,7 +12,9 @@ from harness.records.canonical import to_json
 from harness.records.run import Facts
 from harness.spec.model import Split, Workload
 
-MOVING = frozenset({"boot_id", "free_bytes", "frequencies_hz", "load_1min", "temperatures_c", "throttled"})
+MOVING = frozenset(
+    {"boot_id", "free_bytes", "frequencies_hz", "load_1min", "temperatures_c", "throttled", "throttle_signs"}
+)
 """Facts that change from minute to minute and say nothing about which board this is."""
 
 

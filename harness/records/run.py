@@ -45,6 +45,8 @@ class Facts:
     """Space left where the store lives."""
     throttled: str = ""
     """`vcgencmd get_throttled` word where there is one; empty: unknown."""
+    throttle_signs: dict[str, float] = field(default_factory=dict)
+    """What the kernel tells of throttling, by file: counts of events, alarms, states of CPU cooling; empty: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

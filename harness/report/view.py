@@ -18,7 +18,7 @@ from harness.report.answers import Judged
 from harness.report.cell import CellView, Fact, GateView, IncidentView, urgency, view_cell, view_gate
 from harness.report.selftest import SelfTestView, unproven_gates, view_selftest
 from harness.report.wording import neutral
-from harness.spec.model import Device, MeterSpec, Tier
+from harness.spec.model import PINNED, Device, MeterSpec, Tier
 from harness.units import Dimension
 
 
@@ -238,9 +238,16 @@ def _board_facts(device: Device, met: DeviceRecord | None) -> Iterable[Fact]:
         yield Fact("Emulator", neutral(met.emulator), code=True)
     if met.snapshot:
         yield Fact("Snapshot", f"{neutral(met.snapshot)} (boards of one snapshot count the same to the last digit)")
+    yield Fact("Condition", _condition(device))
     if device.power is not None:
         yield Fact("Power source", _power(device))
     yield Fact("Environment fingerprint", neutral(met.fingerprint) or "none", code=True)
+
+
+def _condition(device: Device) -> str:
+    if device.condition == PINNED:
+        return "pinned: governor performance at the highest allowed frequency, cooled down before timed sessions"
+    return "as shipped: the board's own governor"
 
 
 def _power(device: Device) -> str:
@@ -279,8 +286,14 @@ def _seen_facts(facts: Facts) -> Iterable[Fact]:
     yield Fact("Governor and clock", neutral(f"{facts.governor or 'not told'}, {clock or 'not told'}"))
     heat = ", ".join(f"{name} {celsius:.1f} °C" for name, celsius in sorted(facts.temperatures_c.items()))
     yield Fact("Temperature", neutral(heat) or "not told")
-    yield Fact("Throttling", neutral(facts.throttled) or "not told")
+    yield Fact("Throttling", neutral(_throttling(facts), longest=400) or "not told")
     yield Fact("Load at start", f"{facts.load_1min:.2f}")
+
+
+def _throttling(facts: Facts) -> str:
+    """Say the words that the board has for it, at the start of the run."""
+    signs = (f"{name} {value:g}" for name, value in sorted(facts.throttle_signs.items())[:8])
+    return ", ".join(filter(None, (facts.throttled, *signs)))
 
 
 def _run_facts(run: RunRecord) -> Iterable[Fact]:

@@ -32,6 +32,7 @@ class BoardSettings:
     threads: int
     cores: tuple[int, ...]
     runtimes: dict[str, str]
+    condition: str
     power: MeterSpec | None
     sessions: int
     noise: tuple[Noise, ...]
@@ -111,6 +112,7 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
         threads=said["threads"],
         cores=tuple(said["cores"]),
         runtimes=runtimes,
+        condition=said["condition"],
         power=_meter(power) if power else None,
         sessions=said["sessions"],
         noise=tuple(noise.values()),

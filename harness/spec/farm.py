@@ -14,7 +14,7 @@ from harness.spec import validate, yaml
 from harness.spec.board import BoardSettings, Written, check_board, settle
 from harness.spec.form import BoardForm, Form, MetricLimits, Name, Scope, Title
 from harness.spec.limits import read_scopes
-from harness.spec.model import Device, Farm, Ssh, Suite
+from harness.spec.model import PINNED, Device, Farm, Ssh, Suite
 from harness.spec.profile import Profile, ProfileShelf
 from harness.spec.ssh import SshForm, check_host_key
 from harness.spec.tree import Document, Items, Location, Mapping, Scalar
@@ -201,6 +201,9 @@ def _check_emulated(
     if settings.threads > 1 or any(core > 0 for core in settings.cores):
         node = document.find([*where, "threads" if settings.threads > 1 else "cores"])
         problems.append(document.problem(node, "an emulated board has one CPU", "threads: 1, and no 'cores'"))
+    if settings.condition == PINNED:
+        said = "an emulated board has no clock to pin"
+        problems.append(document.problem(document.find([*where, "condition"]), said, "remove 'condition'"))
     if settings.power is not None and settings.power.kind == "modelled" and not profile.emulation.icount:
         node = document.find([*where, "power"])
         said = "modelled energy needs counted instructions: this board's profile has 'icount: false'"
@@ -227,6 +230,7 @@ def _device(
         cores=settings.cores,
         runtimes=settings.runtimes,
         power=settings.power,
+        condition=settings.condition,
         sessions=settings.sessions,
         noise=settings.noise,
         tags=tuple(form.tags),

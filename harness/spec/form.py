@@ -30,6 +30,7 @@ _BUILDS = {
     "llamacpp": ("xllamacpp",),
 }
 METERS = ("hwmon", "iio", "ina3221x", "pmic", "supply", "counter", "scpi", "plug", "modelled")
+CONDITIONS = ("as-shipped", "pinned")
 SCOPES = ("wall", "board", "module", "rails")
 PLUGS = ("shelly-gen1", "shelly-gen2", "tasmota")
 TASKS = ("classification", "parity", "generation")
@@ -278,6 +279,12 @@ class BoardForm(Form):
         default={},
         description="Which build provides each runtime on this board: a pinned package, or `system`.",
         examples=[{"tflite": "tflite-runtime==2.14.0", "onnxruntime": "system"}],
+    )
+    condition: Annotated[str, one_of("condition", CONDITIONS), WithJsonSchema({"enum": list(CONDITIONS)})] = Field(
+        default="as-shipped",
+        description="`as-shipped`: clocks as the board's system sets them, for figures of a product. `pinned`: the "
+        "governor `performance` at the highest allowed frequency, and a pause until the board is cool before each "
+        "timed session, for comparisons; needs root on the board, and everything is put back.",
     )
     power: PowerForm | None = Field(default=None, description="The power source.")
     sessions: int = Field(

@@ -100,6 +100,7 @@ class Ssh:
     """`SHA256:…` fingerprint or a public key line; empty: known_hosts decides."""
 
 
+AS_SHIPPED, PINNED = "as-shipped", "pinned"
 CONTROLLER_METERS = frozenset({"scpi", "plug"})
 """Kinds of meter that the controller reads; all others, but for `modelled`, the board reads itself."""
 
@@ -172,6 +173,8 @@ class Device:
     """Sessions per arm of a timed measurement, fixed beforehand; 0: as many as it takes, or the tier's number."""
     noise: tuple[Noise, ...] = ()
     """What is known of the board's noise, at most one entry per metric."""
+    condition: str = AS_SHIPPED
+    """`as-shipped` or `pinned`: whether a run holds the board's clocks."""
     tags: tuple[str, ...] = ()
     budgets: tuple[Limit, ...] = ()
     """Limits of the profile (weakest)."""

@@ -34,6 +34,7 @@ FLAG_WORDS = {
     "foreign-load": "other work kept the session from its core",
     "clock-step": "the wall clock was set",
     "swapped": "the session was swapped out",
+    "note-not-cooled": "the board was still warm after 180 s",
     "supply-changed": "the battery was charged, or the supply changed",
 }
 

@@ -25,7 +25,7 @@ CHECKS = [
     ("other-timed-answer", "stats.timed_output", "if not (distance <= allowed).all():", "if False:"),
     ("clock-step", "stats.evidence",
      "for session in sessions if not spoiling_flags(session))", "for session in sessions)"),
-    ("throttled", "device.condition", "if _is_throttled(before.throttled, after.throttled):", "if False:"),
+    ("throttled", "device.condition", "if _is_throttled(before.throttled, after.throttled) or", "if"),
     ("governor-changed", "device.condition", "if before.governor != after.governor:", "if False:"),
     ("frequency-changed", "device.condition",
      "and _has_moved(before.frequencies_hz, after.frequencies_hz)", "and False"),
