@@ -188,7 +188,7 @@ class Measurer:
             metrics: what to measure; default: all that the board's tier can decide without a power meter.
 
         Raises:
-            SpecError: a file cannot be read, or a metric is unknown.
+            SpecError: a file cannot be read, or a metric or task is none of Python suites.
         """
         file = self._suite.item.path
         if baseline:
@@ -196,6 +196,9 @@ class Measurer:
         asked = frozenset(metrics) or _default_metrics(self._suite.board.spec)
         for metric in asked:
             _known(metric, _caller())
+        if task not in {"classification", "parity"}:
+            where = _caller()
+            raise SpecError([Problem(where.file, where.line, 1, f"Python suites have no task {task!r}")])
         name = self._suite.item.nodeid.partition("::")[0]
         suite = Suite(
             name=Path(name).stem,
@@ -267,8 +270,11 @@ def _limit(metric: str, kind: LimitKind, said: str | float, origin: Origin, acce
 
 
 def _known(metric: str, origin: Origin) -> str:
-    if metric in METRICS:
+    if metric in METRICS and not METRICS[metric].generates:
         return metric
+    if metric in METRICS:
+        hint = "write 'task: generation' in a *.suite.yaml"
+        raise SpecError([Problem(origin.file, origin.line, 1, f"{metric} is not measured by Python suites", hint)])
     near = difflib.get_close_matches(metric, METRICS, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(METRICS)}"
     raise SpecError([Problem(origin.file, origin.line, 1, f"unknown metric {metric!r}", hint)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -18,6 +19,8 @@ FAMILIES = ("onnxruntime", "llamacpp")
 REPEAT, WARMUP = 3, 1
 """Defaults of a workload that generates: each repeat writes every prompt's whole continuation."""
 MOST_TOKENS = 1 << 20
+MOST_PROMPTS = 48 << 10
+"""Bytes of all prompts as JSON: they travel in the request of each session, which holds 64 KiB."""
 
 
 class SamplingForm(Form):
@@ -108,6 +111,9 @@ def _contradictions(form: GenerationForm) -> list[tuple[str, str]]:
     found = []
     if not form.prompts and not form.prompt_tokens:
         found.append(("prompts", "without prompts, 'prompt_tokens' says how much of the data is continued"))
+    if len(json.dumps(form.prompts)) > MOST_PROMPTS:
+        words = f"the prompts are longer than {MOST_PROMPTS >> 10} KiB together"
+        found.append(("prompts", f"{words}: name fewer, or take the beginning of the data by 'prompt_tokens'"))
     if form.prompt_tokens + form.new_tokens > form.context:
         words = f"{form.prompt_tokens} prompt tokens and {form.new_tokens} new ones do not fit into {form.context}"
         found.append(("context", words))

@@ -74,6 +74,7 @@ def test_sampling_stop_and_tokens_are_read(tmp_path: Path) -> None:
         ("llm.kl: {max: 0.05}", "accuracy.top1: {min: 5 %}", "is not measured by 'task: generation'"),
         ("llm.kl: {max: 0.05}", "llm.kl: {drop: 5 %}", "drop"),
         ("prompts: [Once upon a time], ", "", "without prompts, 'prompt_tokens' says"),
+        ("[Once upon a time]", str(["x" * 8000] * 7), "longer than 48 KiB together"),
         ("context: 256", "context: 20, prompt_tokens: 16", "16 prompt tokens and 24 new ones do not fit into 20"),
         ("context: 256", "context: 256, window: 256", "needs a context of at least 257"),
         ("context: 256", "context: 256, tokens: 100", "less than one window of 128"),
