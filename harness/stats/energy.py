@@ -17,10 +17,12 @@ from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.marker import lag_problem
 from harness.stats.quantile import FloatArray
 from harness.stats.sensor import (
+    FEWEST_SAMPLES,
     MOST_DROPPED,
     MOST_EDGE,
     Sensor,
     first_problem,
+    rival_problem,
     sampling_problem,
     sensor_of,
     window_problem,
@@ -130,7 +132,11 @@ def _read(evidence: Evidence, session: SessionRecord, sensor: Sensor) -> tuple[T
     window = _window(session, trace)
     if isinstance(window, Missing):
         return window
-    spoiled = first_problem(trace, window, sensor, session)
+    inside = trace.t_s[(trace.t_s >= window[0]) & (trace.t_s <= window[1])]
+    starved = sampling_problem(inside, sensor, session) if inside.size >= FEWEST_SAMPLES else ""
+    if starved:
+        return _spoiled(starved, Abstention.LOAD)
+    spoiled = first_problem(trace, window, sensor) or rival_problem(session)
     return _spoiled(spoiled) if spoiled else (trace, window)
 
 
@@ -172,11 +178,14 @@ def _read_counter(evidence: Evidence, session: SessionRecord, sensor: Sensor) ->
     window = _window(session, trace)
     if isinstance(window, Missing):
         return window
-    spoiled = _counter_problem(trace, window, sensor, session)
-    return _spoiled(spoiled) if spoiled else (trace, window)
+    spoiled = _counter_problem(trace, window, sensor)
+    if spoiled:
+        return _spoiled(spoiled)
+    starved = sampling_problem(trace.t_s[(trace.t_s >= window[0]) & (trace.t_s <= window[1])], sensor, session)
+    return _spoiled(starved, Abstention.LOAD) if starved else (trace, window)
 
 
-def _counter_problem(trace: CounterTrace, window: Window, sensor: Sensor, session: SessionRecord) -> str:
+def _counter_problem(trace: CounterTrace, window: Window, sensor: Sensor) -> str:
     inside = (trace.t_s >= window[0]) & (trace.t_s <= window[1])
     times, changes = trace.t_s[inside], int(np.count_nonzero(np.diff(trace.count_j[inside])))
     if times.size < 3 or changes == 0:
@@ -188,7 +197,7 @@ def _counter_problem(trace: CounterTrace, window: Window, sensor: Sensor, sessio
     still_s = float(np.diff(np.concatenate((times[:1], moved, times[-1:]))).max())
     if still_s > max(LARGEST_STILL * float(np.median(np.diff(moved))), 3.0 * (window[1] - window[0]) / times.size):
         return f"the energy counter stood still for {still_s:.3g} s (frozen sensor)"
-    return sampling_problem(times, sensor, session) or window_problem(window, sensor)
+    return window_problem(window, sensor)
 
 
 def _times(evidence: Evidence, session: SessionRecord) -> FloatArray | Missing:
@@ -200,8 +209,8 @@ def _absent(reason: str) -> Missing:
     return Missing(f"{reason}: the power sensor is absent", Outcome.DEVICE, Attribution.DEVICE)
 
 
-def _spoiled(words: str) -> Missing:
-    return Missing(f"power trace: {words}", why=Abstention.SENSOR)
+def _spoiled(words: str, why: Abstention = Abstention.SENSOR) -> Missing:
+    return Missing(f"power trace: {words}", why=why)
 
 
 def _window(session: SessionRecord, trace: Trace) -> Window | Missing:
@@ -224,10 +233,12 @@ def _idle_w(session: SessionRecord, trace: Trace, sensor: Sensor) -> float | Mis
     for side, edges in idles.items():
         halves = _halves(trace, edges) if edges else (idle_w, idle_w)
         if abs(halves[1] - halves[0]) > 2.0 * tolerance:
-            return _spoiled(f"idle power {side} the window is not stable: {halves[0]:.3g} W, then {halves[1]:.3g} W")
+            words = f"idle power {side} the window is not stable: {halves[0]:.3g} W, then {halves[1]:.3g} W"
+            return _spoiled(words, Abstention.LOAD)
     ends = list(means.values())
     if max(ends) - min(ends) > tolerance:
-        return _spoiled(f"idle power drifted from {ends[0]:.3g} W to {ends[-1]:.3g} W around the window")
+        words = f"idle power drifted from {ends[0]:.3g} W to {ends[-1]:.3g} W around the window"
+        return _spoiled(words, Abstention.LOAD)
     return idle_w
 
 

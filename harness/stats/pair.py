@@ -1,18 +1,19 @@
 """Timed sessions as they were measured pair by pair: which pairs are sound, and why the others are void.
 
-Whether a pair is void depends on its sessions' flags, the control work and the temperatures, never on what the model
-did: leaving it out cannot favour an answer. Computes no figure of a model.
+Whether a pair is void depends on its sessions' flags, the control work, the temperatures and, where power is measured,
+on whether its sampler had its time, never on what the model did: leaving it out cannot favour an answer.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records.cell import Role, SessionKind, SessionRecord, Stage
 from harness.records.outcome import Abstention
 from harness.spec.model import Device, Tier
-from harness.stats.evidence import Evidence, abstention_of, flag_words, spoiling_flags
+from harness.stats.energy import session_energy
+from harness.stats.evidence import Evidence, Missing, abstention_of, flag_words, spoiling_flags
 from harness.stats.figure import KINDS, kind_on
 from harness.stats.noise import known_noise
 from harness.stats.outlook import ASSUMED_NOISE
@@ -60,7 +61,8 @@ def rounds(evidence: Evidence, kind: SessionKind, stage: Stage) -> tuple[Round, 
             found.setdefault(session.pair, {})[session.role] = session
     known = known_noise(evidence, CONTROL)
     allowed = CONTROL_SIGMAS * (ASSUMED_NOISE if known is None else known.sd)
-    return tuple(_round(allowed, stage, pair, arms) for pair, arms in found.items())
+    seen = tuple(_round(allowed, stage, pair, arms) for pair, arms in found.items())
+    return tuple(_starved(evidence, item) for item in seen) if kind is SessionKind.ENERGY else seen
 
 
 def is_spent(seen: tuple[Round, ...]) -> bool:
@@ -75,6 +77,15 @@ def _round(allowed: float, stage: Stage, pair: int, arms: dict[Role, SessionReco
     if not void and candidate is not None and baseline is not None:
         void, why = _moved(allowed, candidate, baseline)
     return Round(stage, pair, candidate, baseline, void, why)
+
+
+def _starved(evidence: Evidence, seen: Round) -> Round:
+    """Void a pair whose power trace other work on the board spoilt: its sensor may be sound the next time."""
+    for arm in (seen.candidate, seen.baseline):
+        found = session_energy(evidence, arm) if arm is not None and not seen.void else None
+        if isinstance(found, Missing) and found.why is Abstention.LOAD:
+            return replace(seen, void=found.reason, why=found.why)
+    return seen
 
 
 def _flagged(*arms: SessionRecord | None) -> tuple[str, Abstention | None]:

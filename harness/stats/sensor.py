@@ -82,30 +82,27 @@ def sensor_of(meter: MeterSpec | None, session: SessionRecord) -> Sensor:
     )
 
 
-def first_problem(trace: PowerTrace, window: tuple[float, float], sensor: Sensor, session: SessionRecord) -> str:
+def first_problem(trace: PowerTrace, window: tuple[float, float], sensor: Sensor) -> str:
     """Say what spoils a trace of power readings inside the window, or nothing.
 
     Args:
         trace: finite readings.
         window: start and end, inside the trace.
         sensor: what is known of it.
-        session: for what the sampler counted.
     """
-    return next(filter(None, _problems(trace, window, sensor, session)), "")
+    return next(filter(None, _problems(trace, window, sensor)), "")
 
 
-def _problems(trace: PowerTrace, window: tuple[float, float], sensor: Sensor, session: SessionRecord) -> Iterator[str]:
+def _problems(trace: PowerTrace, window: tuple[float, float], sensor: Sensor) -> Iterator[str]:
     inside = (trace.t_s >= window[0]) & (trace.t_s <= window[1])
-    times, watts = trace.t_s[inside], trace.power_w[inside]
+    watts = trace.power_w[inside]
     if watts.size < FEWEST_SAMPLES:
         yield f"{watts.size} samples in the window, at least {FEWEST_SAMPLES} needed"
         return
     yield _impossible(trace.power_w)
-    yield sampling_problem(times, sensor, session)
     yield _clip(watts, sensor)
     is_steady = _is_alive(trace, window) and 0 < sensor.window_s <= 1.5 * (sensor.period_s or math.inf)
     yield _frozen(watts, is_steady=is_steady)
-    yield _rival(session)
     yield window_problem(window, sensor)
     yield _scatter(trace.between(*window), sensor)
 
@@ -182,7 +179,8 @@ def _is_alive(trace: PowerTrace, window: tuple[float, float]) -> bool:
     return bool(before.size and after.size and np.ptp(before) > 0 and np.ptp(after) > 0)
 
 
-def _rival(session: SessionRecord) -> str:
+def rival_problem(session: SessionRecord) -> str:
+    """Say that the same sensor's volts and amperes contradict its watts."""
     ratio = session.scalars.get("power_rival_ratio", 0.0)
     if not ratio or abs(ratio - 1.0) <= MOST_RIVAL:
         return ""
