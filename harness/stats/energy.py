@@ -24,6 +24,7 @@ from harness.stats.sensor import (
     first_problem,
     rival_problem,
     sampling_problem,
+    scatter_problem,
     sensor_of,
     window_problem,
 )
@@ -137,7 +138,10 @@ def _read(evidence: Evidence, session: SessionRecord, sensor: Sensor) -> tuple[T
     if starved:
         return _spoiled(starved, Abstention.LOAD)
     spoiled = first_problem(trace, window, sensor) or rival_problem(session)
-    return _spoiled(spoiled) if spoiled else (trace, window)
+    if spoiled:
+        return _spoiled(spoiled)
+    unsteady = scatter_problem(trace.between(*window), sensor)
+    return _spoiled(unsteady, Abstention.LOAD) if unsteady else (trace, window)
 
 
 def _read_power(evidence: Evidence, session: SessionRecord) -> PowerTrace | Missing:

@@ -104,7 +104,6 @@ def _problems(trace: PowerTrace, window: tuple[float, float], sensor: Sensor) ->
     is_steady = _is_alive(trace, window) and 0 < sensor.window_s <= 1.5 * (sensor.period_s or math.inf)
     yield _frozen(watts, is_steady=is_steady)
     yield window_problem(window, sensor)
-    yield _scatter(trace.between(*window), sensor)
 
 
 def sampling_problem(times: FloatArray, sensor: Sensor, session: SessionRecord) -> str:
@@ -187,7 +186,7 @@ def rival_problem(session: SessionRecord) -> str:
     return f"volts times amperes of the same sensor are {ratio:.3g} times its power"
 
 
-def _scatter(loaded: PowerTrace, sensor: Sensor) -> str:
+def scatter_problem(loaded: PowerTrace, sensor: Sensor) -> str:
     """Say that the load moves too fast for the readings; a sensor that averages from one to the next misses nothing."""
     share = between_readings_j(loaded) / max(loaded.energy_j(), 1e-12)
     spacing_s = float(np.mean(np.diff(loaded.t_s)))
