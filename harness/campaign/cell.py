@@ -31,13 +31,12 @@ from harness.campaign.incident import (
     session_incident,
 )
 from harness.campaign.reference import Computed, Controller, read_labels
-from harness.campaign.session import PlannedSession, counts_work, next_again, order_pair
+from harness.campaign.session import COOL_S, PAUSE_S, PlannedSession, counts_work, next_again, order_pair
 from harness.campaign.work import CellEvidence, CellWork, draw_coins
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
 from harness.gate.schedule import Ask, next_pair
 from harness.records.cell import ArrayRef, CellRecord, Incident, Pairing, Role, SessionKind, SessionRecord
 from harness.records.fingerprint import board_fingerprint
-from harness.records.outcome import Abstention
 from harness.stats import Evidence
 from harness.stats.pair import rounds
 
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
     from harness.farm.boards import OpenBoard, RuntimeEnvironment, SessionSeen
 
-PAUSE_S, COOL_S = 2.0, 15.0
-"""Before a spoilt pair is measured again: what spoilt it (other work, heat) may pass."""
 _DONE = object()
 PROBED = "probe_token"
 NO_WHEEL = "wheel"
@@ -231,9 +228,9 @@ class CellMeasurement:
         trial = self._work.planned.trial
         if trial is not None and trial.spoils:
             return  # it was planted
-        last = rounds(self._evidence(), ask.kind, ask.stage)[-1:]
+        last = rounds(self._evidence(), ask.kind, ask.stage, compared=Role.BASELINE in ask.roles)[-1:]
         if last and last[0].void:
-            self._cancel.wait(COOL_S if last[0].why in {Abstention.TEMPERATURE, Abstention.THROTTLED} else PAUSE_S)
+            self._cancel.wait(COOL_S if last[0].is_heat else PAUSE_S)
 
     def _measure_session(self, session: PlannedSession) -> None:
         """Measure one session, unless its model or its meter has failed for good."""

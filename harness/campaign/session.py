@@ -22,6 +22,8 @@ TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, T
 MEMORY_SESSIONS = {Tier.HARDWARE: 3, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 2, Tier.REPLAYED: 0}
 MEMORY_REPEAT = 20
 """Inferences of a memory session: the peak stands after a few, and none of them is timed."""
+PAUSE_S, COOL_S = 2.0, 15.0
+"""Before a spoilt pair is measured again: what spoilt it (other work, heat) may pass."""
 _ORDER = (SessionKind.ACCURACY, SessionKind.MEMORY, SessionKind.TIMING, SessionKind.ENERGY)
 
 

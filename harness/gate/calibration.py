@@ -11,7 +11,7 @@ from itertools import chain
 
 from harness.gate.tier import forbidden
 from harness.gate.trial import Status, try_limit
-from harness.records.cell import SessionKind, Stage
+from harness.records.cell import Stage
 from harness.spec.metric import METRICS
 from harness.spec.model import Device, Limit, LimitKind
 from harness.stats import Evidence, Missing
@@ -61,8 +61,9 @@ def judge_self(evidence: Evidence, limit: Limit) -> SelfGate:
 
 def void_pairs(evidence: Evidence) -> int:
     """Count the pairs of a cell that were measured and did not count."""
-    kinds: Sequence[SessionKind] = PAIRED_KINDS
-    return sum(bool(item.void) for kind in kinds for stage in Stage for item in rounds(evidence, kind, stage))
+    stages = [(kind, stage) for kind in PAIRED_KINDS for stage in Stage]
+    seen = (item for kind, stage in stages for item in rounds(evidence, kind, stage, compared=True))
+    return sum(bool(item.void) for item in seen)
 
 
 def _is_possible(limit: Limit, device: Device) -> bool:

@@ -57,12 +57,12 @@ def most_pairs(planned: PlannedCell, device: Device) -> int:
 
 
 def _first(evidence: Evidence, kind: SessionKind) -> Ask | None:
-    seen = rounds(evidence, kind, Stage.FIRST)
     limits = _limits(evidence, kind)
-    if not limits or is_spent(seen):
+    if not limits:
         return None
     wanting = _with_status(evidence, limits, Status.OPEN)
-    if not wanting and sum(not item.void for item in seen) >= _least(evidence, kind):
+    seen = rounds(evidence, kind, Stage.FIRST, compared=any(limit.kind is LimitKind.REGRESS for limit in limits))
+    if not wanting and (is_spent(seen) or sum(not item.void for item in seen) >= _least(evidence, kind)):
         return None
     return Ask(kind, Stage.FIRST, len(seen), _roles(wanting or limits[:1]))
 
@@ -72,7 +72,8 @@ def _confirm(evidence: Evidence, kind: SessionKind) -> Ask | None:
     wanting = _with_status(evidence, limits, Status.PROVISIONAL)
     if not wanting:
         return None
-    return Ask(kind, Stage.CONFIRM, len(rounds(evidence, kind, Stage.CONFIRM)), _roles(wanting))
+    seen = rounds(evidence, kind, Stage.CONFIRM, compared=True)
+    return Ask(kind, Stage.CONFIRM, len(seen), _roles(wanting))
 
 
 def _limits(evidence: Evidence, kind: SessionKind) -> list[Limit]:

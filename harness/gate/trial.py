@@ -118,7 +118,7 @@ def _stint(evidence: Evidence, limit: Limit, stage: Stage, test: Test, floor: fl
         return observed
     alpha = ALPHA if stage is Stage.FIRST else confirm_alpha(evidence.cell.pairing)
     trial = _test(observed, limit, test, alpha, floor)
-    seen = rounds(evidence, session_kind(evidence, limit.metric), stage)
+    seen = rounds(evidence, session_kind(evidence, limit.metric), stage, compared=relative)
     return Stint(stage, observed, trial, len(observed.candidate) >= CAP or is_spent(seen))
 
 

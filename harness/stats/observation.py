@@ -61,7 +61,7 @@ def observe(evidence: Evidence, metric: str, stage: Stage, *, relative: bool) ->
     problem = unusable(evidence, metric, relative=relative)
     if problem:
         return problem
-    seen = rounds(evidence, session_kind(evidence, metric), stage)
+    seen = rounds(evidence, session_kind(evidence, metric), stage, compared=relative)
     sound = [item for item in seen if not item.void and item.candidate and (item.baseline or not relative)][:CAP]
     ours = _figures(evidence, metric, [item.candidate for item in sound])
     theirs = _figures(evidence, metric, [item.baseline for item in sound] if relative else [])
@@ -92,7 +92,7 @@ def unusable(evidence: Evidence, metric: str, *, relative: bool) -> Missing | No
                 return Missing(words, why=Abstention.ANSWERS)
     if not relative:
         return None
-    seen = (item for stage in Stage for item in rounds(evidence, kind, stage))
+    seen = (item for stage in Stage for item in rounds(evidence, kind, stage, compared=True))
     return unlike_arms([(item.candidate, item.baseline) for item in seen if item.candidate and item.baseline])
 
 

@@ -23,6 +23,8 @@ PAIRED_KINDS = (SessionKind.TIMING, SessionKind.ENERGY)
 """In the order in which they are measured."""
 CONTROL_SIGMAS = 3.0
 """A control that moved by more standard deviations of the board's noise between the arms says: the board changed."""
+SHARED = frozenset({"foreign-load"})
+"""Flags of what disturbs both arms of a pair alike."""
 WARMER_C = 2.0
 """Largest difference of the temperatures at which the two sessions of a pair start."""
 MOST_VOID = 12
@@ -42,6 +44,11 @@ class Round:
     """Why it does not decide; empty: it is sound."""
     why: Abstention | None = None
 
+    @property
+    def is_heat(self) -> bool:
+        """Tell whether heat spoilt it, which takes longer to pass than other work."""
+        return self.why in {Abstention.TEMPERATURE, Abstention.THROTTLED}
+
 
 def in_pairs(metric: str, device: Device) -> bool:
     """Tell whether a figure scatters from session to session, so that it is decided pair by pair.
@@ -53,15 +60,24 @@ def in_pairs(metric: str, device: Device) -> bool:
     return kind_on(device, metric) in PAIRED_KINDS
 
 
-def rounds(evidence: Evidence, kind: SessionKind, stage: Stage) -> tuple[Round, ...]:
-    """Return the pairs of one kind and stage in the order in which they ran, void ones included."""
+def rounds(evidence: Evidence, kind: SessionKind, stage: Stage, *, compared: bool) -> tuple[Round, ...]:
+    """Return the pairs of one kind and stage in the order in which they ran, void ones included.
+
+    Args:
+        evidence: the cell.
+        kind: of session.
+        stage: first or fresh pairs.
+        compared: whether the two arms are compared. Other work on the board then adds scatter, to both of them alike,
+            and no more; a figure that stands alone it makes another board's.
+    """
     found: dict[int, dict[Role, SessionRecord]] = {}
     for session in sorted(evidence.cell.sessions, key=lambda item: item.order):
         if session.kind is kind and session.stage is stage:
             found.setdefault(session.pair, {})[session.role] = session
     known = known_noise(evidence, CONTROL)
     allowed = CONTROL_SIGMAS * (ASSUMED_NOISE if known is None else known.sd)
-    seen = tuple(_round(allowed, stage, pair, arms) for pair, arms in found.items())
+    harmless = SHARED if compared and kind is SessionKind.TIMING else frozenset()
+    seen = tuple(_round(Round(stage, pair, *_arms(arms)), allowed, harmless) for pair, arms in found.items())
     return tuple(_starved(evidence, item) for item in seen) if kind is SessionKind.ENERGY else seen
 
 
@@ -71,12 +87,21 @@ def is_spent(seen: tuple[Round, ...]) -> bool:
     return void >= MOST_VOID or (void >= HOPELESS and void == len(seen))
 
 
-def _round(allowed: float, stage: Stage, pair: int, arms: dict[Role, SessionRecord]) -> Round:
-    candidate, baseline = arms.get(Role.CANDIDATE), arms.get(Role.BASELINE)
-    void, why = _flagged(candidate, baseline)
-    if not void and candidate is not None and baseline is not None:
-        void, why = _moved(allowed, candidate, baseline)
-    return Round(stage, pair, candidate, baseline, void, why)
+def _arms(arms: dict[Role, SessionRecord]) -> tuple[SessionRecord | None, SessionRecord | None]:
+    return arms.get(Role.CANDIDATE), arms.get(Role.BASELINE)
+
+
+def _round(found: Round, allowed: float, harmless: frozenset[str]) -> Round:
+    """Say whether a pair is void, and why."""
+    candidate, baseline = found.candidate, found.baseline
+    arms = (arm for arm in (candidate, baseline) if arm is not None)
+    flags = sorted({flag for arm in arms for flag in spoiling_flags(arm)} - harmless)
+    if flags:
+        return replace(found, void=flag_words(flags), why=abstention_of(flags))
+    if candidate is None or baseline is None:
+        return found
+    void, why = _moved(allowed, candidate, baseline)
+    return replace(found, void=void, why=why)
 
 
 def _starved(evidence: Evidence, seen: Round) -> Round:
@@ -86,11 +111,6 @@ def _starved(evidence: Evidence, seen: Round) -> Round:
         if isinstance(found, Missing) and found.why is Abstention.LOAD:
             return replace(seen, void=found.reason, why=found.why)
     return seen
-
-
-def _flagged(*arms: SessionRecord | None) -> tuple[str, Abstention | None]:
-    flags = sorted({flag for arm in arms if arm is not None for flag in spoiling_flags(arm)})
-    return (flag_words(flags), abstention_of(flags)) if flags else ("", None)
 
 
 def _moved(allowed: float, candidate: SessionRecord, baseline: SessionRecord) -> tuple[str, Abstention | None]:

@@ -93,8 +93,8 @@ def test_a_cell_that_was_cut_short_decides_nothing() -> None:
 
 
 def test_void_pairs_are_counted_and_say_nothing_of_the_noise() -> None:
-    """A pair beside foreign load is no pair."""
-    evidence = measure_in_pairs(SAME, lambda _s, pair, _r: Moment(3.0, flags=("foreign-load",) if pair == 0 else ()))
+    """A pair on a board that throttled is no pair."""
+    evidence = measure_in_pairs(SAME, lambda _s, pair, _r: Moment(3.0, flags=("throttled",) if pair == 0 else ()))
 
     assert void_pairs(evidence) == 1
     assert len(judge_self(evidence, SLOWER).ratios) == 3

@@ -162,6 +162,19 @@ def test_conditions_that_void_every_pair_are_named(moment: Moment, why: Abstenti
     assert words in verdict.reason
 
 
+def test_other_work_beside_both_arms_is_scatter_for_a_comparison_and_voids_a_figure_alone() -> None:
+    """A busy board may still say which of two models is slower; how fast one of them is it cannot say."""
+    busy = Moment(flags=("foreign-load",))
+    scene = replace(SAME, limits=(SLOWER, FASTER_THAN))
+
+    found = _verdicts(measure_in_pairs(scene, lambda *_: busy))
+
+    assert found["latency.p50 regress"].outcome is Outcome.PASS
+    assert found["latency.p95 max"].abstained is Abstention.LOAD
+    slow = replace(SLOW, limits=(SLOWER,))
+    assert _only(measure_in_pairs(slow, lambda *_: busy)).outcome is Outcome.REGRESSION
+
+
 def test_a_note_voids_nothing() -> None:
     """A missing instrument is no condition of the board."""
     assert _stages(measure_in_pairs(SAME, lambda *_: Moment(flags=("no-counter:EPERM",)))) == (3, 0)

@@ -46,7 +46,7 @@ def test_a_starved_sampler_voids_its_pair() -> None:
     assert isinstance(whole, Observed)
     assert isinstance(seen, Observed)
     assert len(seen.candidate) == len(whole.candidate) - 1 >= 2
-    void = rounds(spoilt, SessionKind.ENERGY, Stage.FIRST)[1]
+    void = rounds(spoilt, SessionKind.ENERGY, Stage.FIRST, compared=True)[1]
     assert "samples were late" in void.void
     assert void.why is Abstention.LOAD
 
