@@ -207,10 +207,14 @@ def _apply(settings: list[Setting]) -> str:
 
 
 def _restore(settings: list[Setting]) -> None:
-    """Write back in reverse, twice: a lowest frequency above the highest one is refused until the other is back."""
+    """Write back in reverse, twice: a lowest frequency above the highest one is refused until the other is back.
+
+    What is back is not written again.
+    """
     for setting in [*settings[::-1], *settings[::-1]]:
         try:
-            with open(setting.path, "w", encoding="ascii") as file:
-                file.write(setting.before)
-        except OSError:
+            if _read(setting.path) != setting.before:
+                with open(setting.path, "w", encoding="ascii") as file:
+                    file.write(setting.before)
+        except (OSError, Refusal):
             continue  # a core that was taken offline has no such file any more

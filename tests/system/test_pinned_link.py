@@ -128,7 +128,9 @@ def test_a_board_that_cannot_be_pinned_is_not_measured(tmp_path: Path) -> None:
     assert refused.value.code == "condition"
 
 
-def _wait(policy: Path) -> None:
-    give_up = time.monotonic() + 15
-    while read(policy) != SHIPPED and time.monotonic() < give_up:
+def _wait(policy: Path, *, seconds: float = 20.0) -> None:
+    """Wait until all is back; a setting that is just being written reads empty from a plain file."""
+    end = time.monotonic() + seconds
+    journal = policy.parents[5] / "board" / "condition.json"
+    while (read(policy) != SHIPPED or journal.exists()) and time.monotonic() < end:
         time.sleep(0.05)
