@@ -88,6 +88,11 @@ class Keeper:
         self._pid = 0
         self._control = -1
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether settings are held for this agent just now."""
+        return self._pid != 0
+
     def apply(self, settings: list[Setting]) -> None:
         """Write the settings, all or none.
 
@@ -207,14 +212,10 @@ def _apply(settings: list[Setting]) -> str:
 
 
 def _restore(settings: list[Setting]) -> None:
-    """Write back in reverse, twice: a lowest frequency above the highest one is refused until the other is back.
-
-    What is back is not written again.
-    """
+    """Write back in reverse, twice: a lowest frequency above the highest one is refused until the other is back."""
     for setting in [*settings[::-1], *settings[::-1]]:
         try:
-            if _read(setting.path) != setting.before:
-                with open(setting.path, "w", encoding="ascii") as file:
-                    file.write(setting.before)
-        except (OSError, Refusal):
+            with open(setting.path, "w", encoding="ascii") as file:
+                file.write(setting.before)
+        except OSError:
             continue  # a core that was taken offline has no such file any more

@@ -91,7 +91,8 @@ class Operations:
 
     def _hello(self, frame: Frame) -> Answer:
         self.lease.take(str(frame.header["holder"])[:200], float(frame.header["ttl_s"]))
-        recover(self._root)
+        if not self._keeper.is_holding:
+            recover(self._root)
         self._is_selftest = frame.header.get("selftest") is True
         # Names that crashed sessions left; nobody else uses them while the lease is ours.
         shutil.rmtree(os.path.join(self._root, "active"), ignore_errors=True)

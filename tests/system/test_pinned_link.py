@@ -85,7 +85,9 @@ def test_everything_is_back_however_a_run_ends(
 ) -> None:
     """Governor and lowest frequency are what they were, and no journal is left."""
     with pinned(sshd, policy, tmp_path) as agent:
-        end(agent, int(agent.hello()["pid"]) if end is not _kill_controller else 0)
+        agent_pid = int(agent.hello()["pid"])
+        assert read(policy) == HELD, "saying hello again is no reason to let go"
+        end(agent, agent_pid)
         _wait(policy)
 
     assert read(policy) == SHIPPED
