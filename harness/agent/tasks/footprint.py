@@ -11,35 +11,54 @@ if TYPE_CHECKING:
     from harness.agent.session import Session
 
 
+class Footprint:
+    """Resident memory of this process from now on, phase by phase; what a memory session of any task brings."""
+
+    def __init__(self) -> None:
+        quiesce()
+        self._touched = touch_remembered()
+        self._is_reset = reset_peak()
+        self._start = read_resident()
+        self._peaks: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        """Note the peak so far under a name, once."""
+        self._peaks.setdefault(name, float(read_peak()))
+
+    def tell(self, session: Session, *, repeat: int) -> None:
+        """Write scalars and flags.
+
+        Scalars: rss_start_bytes (the empty runtime, as a fresh process would have it), those marked, hwm_bytes (the
+        peak of all), pss_bytes, private_bytes, anon_bytes (now), repeat_count, touched_pages.
+        """
+        end = read_resident()
+        session.flags += [] if self._touched else ["note-lazy-file-pages"]
+        session.flags += [] if self._is_reset else ["note-no-peak-reset"]
+        session.scalars.update(self._peaks)
+        session.scalars.update(
+            # VmHWM is kept with a small per-thread error on older kernels; what is resident is a lower bound for it.
+            hwm_bytes=float(max(read_peak(), end.rss, self._start.rss)),
+            rss_start_bytes=float(self._start.rss),
+            pss_bytes=float(end.pss),
+            private_bytes=float(end.private),
+            anon_bytes=float(end.anonymous),
+            repeat_count=float(repeat),
+            touched_pages=float(self._touched),
+        )
+
+
 def run(session: Session) -> None:
     """Measure resident memory.
 
-    Scalars: rss_start_bytes (the empty runtime, as a fresh process would have it), hwm_load_bytes, hwm_first_bytes,
-    hwm_bytes (the peak of all), pss_bytes, private_bytes, anon_bytes (at the end), repeat_count, touched_pages.
+    Scalars: those of `Footprint`, with hwm_load_bytes and hwm_first_bytes.
     """
-    quiesce()
-    touched = touch_remembered()
-    is_reset = reset_peak()
-    start = read_resident()
+    footprint = Footprint()
     model = session.load()
-    peaks = {"hwm_load_bytes": read_peak()}
+    footprint.mark("hwm_load_bytes")
     call = bind_first(session, model)
     session.enter("run")
     call()
-    peaks["hwm_first_bytes"] = read_peak()
+    footprint.mark("hwm_first_bytes")
     for _ in range(session.request.repeat):
         call()
-    end = read_resident()
-    # VmHWM is kept with a small per-thread error on older kernels; what is resident now is a lower bound for the peak.
-    peaks["hwm_bytes"] = max(read_peak(), end.rss, start.rss)
-    session.flags += [] if touched else ["note-lazy-file-pages"]
-    session.flags += [] if is_reset else ["note-no-peak-reset"]
-    session.scalars.update({name: float(value) for name, value in peaks.items()})
-    session.scalars.update(
-        rss_start_bytes=float(start.rss),
-        pss_bytes=float(end.pss),
-        private_bytes=float(end.private),
-        anon_bytes=float(end.anonymous),
-        repeat_count=float(session.request.repeat),
-        touched_pages=float(touched),
-    )
+    footprint.tell(session, repeat=session.request.repeat)
