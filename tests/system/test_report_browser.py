@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.gate import judge
 from harness.report import html
+from harness.spec.model import Tier
+from harness.testing.evidence import Scene, limit, run_of
 from harness.testing.record import SampleRun, go_run, no_go_run, sample_run
 
 if TYPE_CHECKING:
@@ -97,7 +100,21 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = {name: folder / f"{name}.html" for name in runs}
     for name, run in runs.items():
         paths[name].write_text(html.render(run.record, run.judgement, run.samples), encoding="utf-8")
+    paths["work"] = folder / "work.html"
+    paths["work"].write_text(changed_work(), encoding="utf-8")
     return paths
+
+
+def changed_work() -> str:
+    """Render a run in which an operator of a very long name takes more instructions."""
+    name = "model/layer_7/feed_forward/dense_4h_to_h/" * 3
+    scene = Scene(
+        tier=Tier.DETERMINISTIC, sessions=2, limits=(limit("work.instructions", "regress", 0.05, "5 %"),),
+        work=1_120_000, baseline=1_000_000 / 1_120_000,
+        operators={f"{name} Conv": 1_100_000}, baseline_operators={f"{name} Conv": 980_000},
+    )  # fmt: skip
+    run, samples = run_of([scene.evidence()])
+    return html.render(run, judge(run, samples), samples)
 
 
 def open_page(browser: Browser, path: Path, *, width: int = 1280, seen: Seen | None = None, **context: Any) -> Page:
@@ -123,10 +140,11 @@ def test_the_page_is_silent_and_alone(browser: Browser, files: dict[str, Path], 
     page.context.close()
 
 
+@pytest.mark.parametrize("name", ["all", "work"])
 @pytest.mark.parametrize("width", [320, 360, 761, 1000, 1280])
-def test_nothing_overflows(browser: Browser, files: dict[str, Path], width: int) -> None:
+def test_nothing_overflows(browser: Browser, files: dict[str, Path], name: str, width: int) -> None:
     """With every cell open, the page is never wider than the screen."""
-    page = open_page(browser, files["all"], width=width)
+    page = open_page(browser, files[name], width=width)
     page.evaluate(OPEN_ALL)
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
