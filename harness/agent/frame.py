@@ -104,10 +104,6 @@ class FrameBuffer:
         del self._data[:end]
         return Frame(header, payload)
 
-    def is_empty(self) -> bool:
-        """Whether no part of a frame is waiting."""
-        return not self._data
-
 
 def _parse_prefix(prefix: bytes, max_header: int, max_payload: int) -> tuple[int, int]:
     magic, header_size, payload_size = PREFIX.unpack(prefix)

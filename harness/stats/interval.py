@@ -149,12 +149,6 @@ def paired_loss_interval(table: PairedTable, *, confidence: float = CONFIDENCE) 
     return Interval(low, high, confidence)
 
 
-def smallest_resolvable_loss(n: int, *, confidence: float = CONFIDENCE) -> float:
-    """Tell the upper end that n samples leave even when no answer differs: limits below it can never be met."""
-    squared = _normal_end(confidence) ** 2
-    return squared / (n + squared)
-
-
 def _tango_score(table: PairedTable, loss: float) -> float:
     n, lost, won = table.n, table.lost, table.won
     b = -lost - won + (2 * n - lost + won) * loss

@@ -14,7 +14,6 @@ from harness.stats.interval import (
     median_interval,
     paired_loss_interval,
     quantile_interval,
-    smallest_resolvable_loss,
     student_interval,
     wilson_interval,
 )
@@ -156,7 +155,7 @@ def test_no_discordant_answer_still_leaves_doubt() -> None:
     """Identical answers on n samples bound the loss by z^2 / (n + z^2), not by 0."""
     found = paired_loss_interval(PairedTable(0, 0, 360))
 
-    assert found.high == pytest.approx(smallest_resolvable_loss(360), rel=1e-6)
+    assert found.high == pytest.approx(1.644854**2 / (360 + 1.644854**2), rel=1e-6)
     assert found.high == pytest.approx(0.00746, abs=1e-5)
     assert found.low == pytest.approx(-found.high)
 
