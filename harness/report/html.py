@@ -19,6 +19,7 @@ from harness.report import chart, instruction_set, selftest, wording
 from harness.report.files import view_files
 from harness.report.limit_chart import gate_chart
 from harness.report.pair_chart import pair_charts
+from harness.report.trade_chart import trade_charts
 from harness.report.view import view
 from harness.report.work import view_work
 
@@ -88,6 +89,7 @@ def _environment() -> Environment:
         isa_cells=instruction_set.cells_of,
         neutral=wording.neutral,
         gate_chart=gate_chart,
+        trade_charts=trade_charts,
         is_emulated=wording.is_emulated,
     )
     environment.filters["breakable"] = _breakable

@@ -57,6 +57,7 @@ def render(run: RunRecord, judgement: Judgement, *, worst: int = WORST) -> str:
         *_blockers(shown, worst),
         *_matrix(shown),
         *_work(shown),
+        *_trades(shown),
         *([escape(wording.COUNT_LIMITS), ""] if shown.is_counted else []),
         f"Run {escape(run.run_id)}, {escape(run.started_at)}, farm {escape(run.plan.farm)}.",
     ]
@@ -114,6 +115,14 @@ def _work(shown: ReportView) -> list[str]:
     more = len(changed) - len(rows)
     left = ["", f"… and {wording.count(more, 'more cell')} in the report."] if more else []
     return ["| cell | where its work changed |", "|---|---|", *rows, *left, ""]
+
+
+def _trades(shown: ReportView) -> list[str]:
+    """Say which variant is the best that passes, by board."""
+    said = [f"- {escape(f'{trade.suite} on {trade.board}: {trade.sentence}')}" for trade in shown.trades[:WORST]]
+    more = len(shown.trades) - len(said)
+    left = [f"- … and {wording.count(more, 'more board')} in the report."] if more > 0 else []
+    return [*said, *left, ""] if said else []
 
 
 def _bounded(lines: list[str]) -> str:

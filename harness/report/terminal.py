@@ -227,7 +227,9 @@ def _ending(shown: ReportView, width: int, *, paint: Painter) -> list[str]:
         for index, (outcome, number) in enumerate(shown.counts, 1)
     ]
     coverage = shown.coverage
+    best = (f"{trade.suite} on {trade.board}: {trade.sentence}" for trade in shown.trades)
     lines = [
+        *(line for said in best for line in textwrap.wrap(said, width, subsequent_indent="  ")),
         *_flowing("Gates:", counts, width, paint=paint),
         f"Cells: {coverage.measured} of {coverage.planned} planned are fully measured.",
     ]

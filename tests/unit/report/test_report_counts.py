@@ -104,8 +104,9 @@ def test_whatever_speaks_of_instructions_knows_the_sentence() -> None:
     """A new part of the reports that shows counts brings the sentence, or its page does.
 
     `chart` and `work` draw into cells, `table` makes a file of bare numbers; both are named here with that reason.
+    `trade` says which of its parts are counts (`is_counted`), and the pages that show them write the sentence.
     """
-    shown_elsewhere = {"chart.py", "work.py", "cell.py", "wording.py", "report.html.j2", "macros.html.j2"}
+    shown_elsewhere = {"chart.py", "work.py", "trade.py", "cell.py", "wording.py", "report.html.j2", "macros.html.j2"}
 
     silent = {name for name in _speak_of_counts() - shown_elsewhere if not _names_it(name)}
 
