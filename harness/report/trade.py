@@ -137,32 +137,32 @@ def _own(verdict: Verdict) -> Estimate | None:
 
 
 def _best(cells: Sequence[CellView], costs: Sequence[tuple[str, str]], quality: str) -> tuple[str, str]:
+    """Pick by the first cost; what the intervals do not tell apart goes on to the next, and at last to the quality."""
     passing = [cell for cell in cells if cell.worst is Outcome.PASS]
     if not passing:
         return "", "No variant passes all its limits here."
-    for word, metric in costs:
-        measured = [(cell, found) for cell in passing if (found := _figure(cell, metric)) is not None]
-        if measured:
-            return _first(measured, word, (metric, quality))
-    raise AssertionError("every file has a size")
-
-
-def _first(measured: Sequence[tuple[CellView, Estimate]], word: str, metrics: tuple[str, str]) -> tuple[str, str]:
-    """Pick the best by its cost; of those that the intervals do not tell from it, the one of the best quality."""
-    metric, quality = metrics
-    leader = max((found for _, found in measured), key=lambda found: _gain(metric, found))
-    level = [(cell, found) for cell, found in measured if _overlap(leader, found)]
-    cell, found = max(level, key=lambda item: (_quality_gain(item[0], quality), _gain(metric, item[1])))
-    others = sorted(_name(other) for other, _ in level if other is not cell)
-    said = f"{_name(cell)} is the {word} that passes all limits ({_words(metric, found)})"
+    word, metric = next((word, metric) for word, metric in costs if any(_figure(cell, metric) for cell in passing))
+    level = passing
+    for name in (metric, *(other for _, other in costs if other != metric), quality):
+        level = _level(level, name)
+    best = level[0]
+    figure = _figure(best, metric)
+    assert figure is not None
+    others = [_name(cell) for cell in _level(passing, metric) if cell is not best]
+    said = f"{_name(best)} is the {word} that passes all limits ({_words(metric, figure)})"
     if others:
-        said += f"; {' and '.join(others)} cannot be told from it by that figure"
-    return _name(cell), f"{said}."
+        said += f"; {' and '.join(others)} cannot be told from it by that figure, so the next ones decided"
+    return _name(best), f"{said}."
 
 
-def _quality_gain(cell: CellView, quality: str) -> float:
-    found = _figure(cell, quality)
-    return float("-inf") if found is None else _gain(quality, found)
+def _level(cells: Sequence[CellView], metric: str) -> list[CellView]:
+    """Give the best by one figure and what its interval does not tell from it; all where none has the figure."""
+    figures = [(cell, found) for cell in cells if (found := _figure(cell, metric)) is not None]
+    if not figures:
+        return list(cells)
+    best = max((found for _, found in figures), key=lambda found: _gain(metric, found))
+    level = [(cell, found) for cell, found in figures if _overlap(best, found)]
+    return [cell for cell, found in sorted(level, key=lambda item: -_gain(metric, item[1]))]
 
 
 def _gain(metric: str, found: Estimate) -> float:

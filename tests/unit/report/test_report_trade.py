@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -43,14 +44,14 @@ def test_the_fastest_that_passes_is_the_best() -> None:
     assert [point.name for point in _panel([trade], "latency.p50").points if point.is_best] == ["int8"]
 
 
-def test_of_two_that_are_as_fast_the_better_one_is_chosen() -> None:
-    """Where the intervals overlap speed cannot tell, so quality does, and the sentence says so."""
-    close = Scene(artifact="fp16", limits=LIMITS, latency_s=2.001e-3, wrong=3, size_bytes=100_000, seed=2)
+def test_of_two_that_are_as_fast_the_smaller_one_is_chosen() -> None:
+    """Where the intervals overlap speed cannot tell, so the next cost does, and the sentence says so."""
+    close = Scene(artifact="fp16", limits=LIMITS, latency_s=1.999e-3, wrong=3, memory_bytes=60 * 2**20, seed=2)
 
     (trade,) = _trades(FAST, close)
 
-    assert trade.best == "fp16"
-    assert "int8 cannot be told from it by that figure" in trade.sentence
+    assert trade.best == "int8"
+    assert "fp16 cannot be told from it by that figure, so the next ones decided" in trade.sentence
 
 
 def test_no_variant_that_passes_is_said_in_words() -> None:
@@ -131,3 +132,34 @@ def test_names_from_a_suite_stay_text_in_every_report() -> None:
     assert 'id="trade"' in page
     assert "is the fastest that passes all limits" in terminal.render(run, judgement)
     assert "&lt;b" in next(line for line in markdown.render(run, judgement).splitlines() if "is the fastest" in line)
+
+
+@pytest.mark.parametrize("metric", ["latency.p50", "storage.size"])
+def test_better_is_always_up_and_to_the_right(metric: str) -> None:
+    """A reader need not know which way a metric counts; here every cost is better when it is less."""
+    best = Scene(artifact="best", limits=LIMITS, latency_s=1e-3, wrong=0, size_bytes=30_000)
+    (trade,) = _trades(SLOW, best)
+    drawing = next(drawing for drawing in trade_charts(trade) if metric in drawing.title)
+
+    points = re.findall(r'class="point passes[^"]*" r="4.5" cx="([\d.]+)" cy="([\d.]+)"', str(drawing.svg))
+
+    (slow_x, slow_y), (best_x, best_y) = ((float(x), float(y)) for x, y in points)
+    assert best_x > slow_x
+    assert best_y < slow_y
+
+
+def test_names_of_marks_that_are_close_do_not_cover_each_other() -> None:
+    """Three variants of nearly the same figures keep three legible names."""
+    close = [
+        Scene(artifact=f"variant-{n}", limits=LIMITS, latency_s=2e-3 + n * 1e-6, size_bytes=60_000 + n, wrong=2)
+        for n in range(3)
+    ]
+    (trade,) = _trades(*close, WRONG)
+    drawing = next(drawing for drawing in trade_charts(trade) if "storage.size" in drawing.title)
+
+    places = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)"', str(drawing.svg))
+
+    same_side = [[float(y) for _, y, anchor in places if anchor == side] for side in ("start", "end")]
+    gaps = [b - a for heights in same_side for a, b in itertools.pairwise(sorted(heights))]
+    assert len(places) == 4
+    assert min(gaps, default=99.0) >= 12
