@@ -42,10 +42,13 @@ def sign_flip(
     looks: list[Look] = []
     for n in (look for look in FLIP_LOOKS if look <= array.size):
         seen = array[:n]
-        looks.append(Look(n, *flip_ends(seen, alpha=alpha, floor=floor)))
-        if is_extreme(seen - margin, alpha, floor):
+        beyond = is_extreme(seen - margin, alpha, floor)
+        within = not beyond and is_extreme(margin - seen, ALPHA, floor)
+        low, high = flip_ends(seen, alpha=alpha, floor=floor)
+        looks.append(Look(n, _beside(low, margin, is_past=beyond), -_beside(-high, -margin, is_past=within)))
+        if beyond:
             return Trial(Test.FLIP, alpha, Answer.BEYOND, n, tuple(looks), alpha)
-        if is_extreme(margin - seen, ALPHA, floor):
+        if within:
             return Trial(Test.FLIP, alpha, Answer.WITHIN, n, tuple(looks))
     return Trial(Test.FLIP, alpha, Answer.OPEN, min(array.size, CAP), tuple(looks))
 
@@ -87,6 +90,14 @@ def flip_ends(values: FloatArray, *, alpha: float = ALPHA, floor: float = 0.0) -
     below = _last(low, high, lambda margin: is_extreme(values - margin, alpha, floor))
     above = _last(-high, -low, lambda margin: is_extreme(-values - margin, ALPHA, floor))
     return below, -above
+
+
+def _beside(low: float, margin: float, *, is_past: bool) -> float:
+    """Move the low end to the side of the margin on which the answer is.
+
+    Distances shorter than a floor leave gaps: a margin may be undecided though a higher one is decided.
+    """
+    return max(low, math.nextafter(margin, math.inf)) if is_past else min(low, margin)
 
 
 def _last(low: float, high: float, holds: Callable[[float], bool]) -> float:

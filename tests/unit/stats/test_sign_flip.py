@@ -97,3 +97,15 @@ def test_an_answer_has_its_end_whatever_the_floor() -> None:
 
             assert trial.answer is Answer.WITHIN
             assert trial.looks[-1].high <= 0.5
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-9, -1e-9])
+def test_answer_and_ends_never_contradict_each_other(shift: float) -> None:
+    """A distance of just the floor is a gap in the decided margins, where the ends once said what the answer denied."""
+    values = [0.0229, 0.0311, 0.02 + shift, 0.032, 0.0405, 0.0249]
+
+    trial = sign_flip(values, 0.015, floor=0.005)
+
+    low, high = trial.looks[-1].low, trial.looks[-1].high
+    sides = {Answer.BEYOND: low > 0.015, Answer.WITHIN: high < 0.015, Answer.OPEN: low <= 0.015 <= high}
+    assert sides[trial.answer]
