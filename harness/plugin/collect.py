@@ -16,6 +16,7 @@ from harness.errors import SpecError
 from harness.plugin.message import Evidence, Measured
 from harness.plugin.trial import judge_trials, report_findings
 from harness.plugin.verdict import judge_cell, report_verdicts
+from harness.records.fingerprint import board_fingerprint
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.spec.model import Farm, Workload
 
@@ -79,7 +80,8 @@ def measure_and_judge(request: pytest.FixtureRequest, subtests: pytest.Subtests)
         pytest.skip(planned.skip_reason)
     result = measuring.wait(item.key, item.board)
     item.stash[EVIDENCE_KEY] = Evidence(item.key, (Measured(result.record),), result.device)
-    report_verdicts(item, subtests, planned, judge_cell(measuring.campaign.plan, planned, result))
+    verdicts = judge_cell(measuring.campaign.plan, planned, result)
+    report_verdicts(item, subtests, planned, verdicts, board_fingerprint(result.device.facts))
 
 
 def try_gates(item: CellItem, subtests: pytest.Subtests) -> None:

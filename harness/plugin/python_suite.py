@@ -21,6 +21,7 @@ from harness.campaign.session import Wanted
 from harness.errors import Problem, SpecError
 from harness.plugin.message import Evidence, Measured
 from harness.plugin.verdict import judge_cell, report_verdicts
+from harness.records.fingerprint import board_fingerprint
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS, limit_dimension
@@ -115,7 +116,7 @@ class PythonSuite:
         for cell in self.cells:
             planned = cell.judged()
             verdicts = judge_cell(self._measuring.campaign.plan, planned, cell.result)
-            report_verdicts(self.item, self._subtests, planned, verdicts)
+            report_verdicts(self.item, self._subtests, planned, verdicts, board_fingerprint(cell.result.device.facts))
 
 
 class ArtifactMaker:

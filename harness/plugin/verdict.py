@@ -16,6 +16,7 @@ from harness.records.outcome import Outcome
 from harness.records.plan import Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Estimate, Verdict
+from harness.report.calibration import calibration_of
 from harness.report.trail import choice_of, flips_of, trail_of
 from harness.report.wording import neutral
 from harness.spec.metric import METRICS, limit_dimension
@@ -61,9 +62,16 @@ def judge_cell(plan: Plan, planned: PlannedCell, result: CellResult) -> tuple[Ve
 
 
 def report_verdicts(
-    item: pytest.Item, subtests: pytest.Subtests, planned: PlannedCell, verdicts: Sequence[Verdict]
+    item: pytest.Item, subtests: pytest.Subtests, planned: PlannedCell, verdicts: Sequence[Verdict], board: str
 ) -> None:
     """Report each verdict as a subtest; when one cause took all gates away, report it once.
+
+    Args:
+        item: the cell's item.
+        subtests: of that item.
+        planned: the cell.
+        verdicts: all of its gates', the one on loading and running first.
+        board: hash of the lasting facts of the board that was met; empty: it was not.
 
     Raises:
         pytest.fail.Exception: no gate of the cell could be judged, for one reason.
@@ -75,10 +83,10 @@ def report_verdicts(
     for verdict in verdicts:
         with subtests.test(f"{verdict.metric} {verdict.kind} {verdict.limit_text}".strip()):
             if verdict.outcome not in GOOD:
-                pytest.fail(failure_text(item, planned, verdict), pytrace=False)
+                pytest.fail(failure_text(item, planned, verdict, board), pytrace=False)
 
 
-def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict) -> str:
+def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict, board: str) -> str:
     """Write all that a reader of JUnit needs about one gate: one sentence, then the figures line by line."""
     lines = [f"{verdict.outcome.value}: {verdict.reason}", f"  board:     {planned.device} ({planned.tier.value})"]
     compared = verdict.estimate
@@ -95,6 +103,7 @@ def failure_text(item: pytest.Item, planned: PlannedCell, verdict: Verdict) -> s
         lines.append(", ".join(filter(None, (f"  margin:    {verdict.margin * 100:+.2f} %", flips_of(verdict)))))
     if verdict.trail is not None:
         lines += [f"  decided:   {trail_of(verdict)}", f"  test:      {choice_of(verdict)}"]
+        lines.append(f"  noise:     {calibration_of(verdict, planned, board)}")
     lines.append(f"  reproduce: {reproduce(item.config, item.nodeid)}")
     return neutral("\n".join(lines), lines=True, longest=LONGEST)
 

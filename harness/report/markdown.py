@@ -91,7 +91,8 @@ def _row(blocker: Blocker) -> str:
     limit = gate.limit if alone and gate.verdict.limit is not None else ""
     first, several = blocker.cells[0], len(blocker.cells) > 1
     where = f"{len(blocker.cells)} cells on {first.board}" if several else first.key
-    cells = (where, name, figure, limit, gate.margin if alone else "", blocker.reason[:300])
+    why = "; ".join(part for part in (blocker.reason[:300], gate.calibration if alone else "") if part)
+    cells = (where, name, figure, limit, gate.margin if alone else "", why)
     return f"| {blocker.outcome.value.replace('_', ' ')} | " + " | ".join(map(escape, cells)) + " |"
 
 

@@ -16,7 +16,7 @@ from harness.records.verdict import Judgement, Verdict
 from harness.report import wording
 from harness.report.answers import Judged
 from harness.report.board import Board, run_facts, view_board
-from harness.report.cell import CellView, Fact, GateView, urgency, view_cell, view_gate
+from harness.report.cell import CellView, Fact, GateView, urgency, view_cell
 from harness.report.selftest import SelfTestView, unproven_gates, view_selftest
 from harness.report.trade import TradeOff, trade_offs
 from harness.report.wording import neutral
@@ -167,7 +167,8 @@ def _blockers(judgement: Judgement, cells: Sequence[CellView]) -> tuple[Blocker,
 
 
 def _blocker(views: Mapping[str, CellView], group: Sequence[Verdict]) -> Blocker:
-    gates = tuple(view_gate(verdict) for verdict in sorted(group, key=urgency))
+    shown = {id(gate.verdict): gate for cell in {verdict.cell for verdict in group} for gate in views[cell].gates}
+    gates = tuple(shown[id(verdict)] for verdict in sorted(group, key=urgency))
     first = gates[0].verdict
     reason = neutral(first.reason) if first.estimate else wording.cause_of(first)
     cells = tuple(views[key] for key in dict.fromkeys(verdict.cell for verdict in group))

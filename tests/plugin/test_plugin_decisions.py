@@ -190,4 +190,5 @@ def test_a_slower_model_is_a_regression_after_fresh_pairs(rehearsal: Rehearsal) 
     assert verdict["outcome"] == "REGRESSION"
     assert [leg["stage"] for leg in verdict["trail"]["legs"]] == ["first", "confirm"]
     assert "fresh ones confirm it" in " ".join(finished.text.split())
+    assert "  noise:     not calibrated" in finished.text
     assert finished.is_reproduced()

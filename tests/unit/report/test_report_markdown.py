@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.gate import judge
+from harness.records.verdict import Trail
 from harness.report import markdown
+from harness.testing.evidence import Scene, limit, run_of
 from harness.testing.record import SampleRun, go_run, no_go_run, sample_run
 
 
@@ -90,3 +93,17 @@ def test_a_go_has_no_table_of_blockers() -> None:
     assert text.startswith("## ✅ GO")
     assert "| outcome |" not in text
     assert "| a53 | emulated, exact counts | PASS" in text
+
+
+def test_a_blocker_decided_in_pairs_says_what_is_known_of_the_noise() -> None:
+    """Whoever reads the job page alone must see that the board was never calibrated."""
+    scene = Scene(limits=(limit("latency.p50", "regress", 0.05, "5 %"),), baseline=0.8)
+    run, samples = run_of([scene.evidence()])
+
+    judgement = judge(run, samples)
+    paired = [replace(verdict, trail=Trail("gs_t", "known", 0.006, ())) for verdict in judgement.verdicts]
+
+    text = markdown.render(run, replace(judgement, verdicts=tuple(paired)))
+
+    (row,) = (line for line in text.splitlines() if "latency.p50 vs baseline" in line)
+    assert row.endswith("; not calibrated |")
