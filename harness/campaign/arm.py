@@ -15,7 +15,7 @@ from harness.campaign.energy import NOT_METERED, energy_times
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import CONTROLLER_METERS, Device, Tier, Workload
+from harness.spec.model import Device, Tier, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +119,5 @@ def _meter(device: Device) -> MeterRequest | None:
     power = device.power
     if power is None:
         return None
-    kind = EXTERNAL if power.kind in CONTROLLER_METERS else power.kind
+    kind = EXTERNAL if power.is_external else power.kind
     return MeterRequest(kind, power.root, power.rail, power.rate_hz)

@@ -17,7 +17,10 @@ from harness.meters.port import MeterError, make_meter
 from harness.records.run import Facts
 from harness.report.wording import figure, neutral
 from harness.spec import load_farm
-from harness.spec.model import AS_SHIPPED, CONTROLLER_METERS, Device, MeterSpec
+from harness.spec.model import AS_SHIPPED, SIMULATED, Device, MeterSpec
+from harness.spec.outside import describe_entry, load_meter, outside_meters
+from harness.spec.power import METERS
+from harness.spec.validate import Refusal
 from harness.units import Dimension
 
 EXIT_FOUND, EXIT_UNREACHED = 0, 20
@@ -51,19 +54,22 @@ def run(farm: str, *, out: Callable[[str], None], news: Callable[[str], None]) -
         for line in lines:
             out(f"  {line}".rstrip())
         out("")
+    for line in describe_meters():
+        out(line)
     return EXIT_UNREACHED if unreached else EXIT_FOUND
 
 
 def _examine(device: Device, news: Callable[[str], None]) -> Iterator[str]:
     if device.emulation is not None:
-        yield "emulated: it draws no power; energy is modelled or not measured"
+        is_simulated = device.power is not None and device.power.kind == SIMULATED
+        yield "emulated: it draws no power; energy is " + ("simulated" if is_simulated else "modelled or not measured")
         return
     # Looking changes nothing: not even what a run would pin.
     device = replace(device, condition=AS_SHIPPED)
     with open_device(device, progress=news, cancel=threading.Event()) as board:
         yield from describe_condition(board.facts)
         yield from describe_rails(board.survey_power().rails, root=device.power.root if device.power else "")
-    if device.power is not None and device.power.kind in CONTROLLER_METERS:
+    if device.power is not None and device.power.is_external:
         yield f"meter        {neutral(_read_external(device.power), longest=300)}"
 
 
@@ -73,6 +79,26 @@ def _read_external(meter: MeterSpec) -> str:
             return f"{opened.describe()}: {figure(opened.read(), Dimension.POWER)}"
     except MeterError as error:
         return f"cannot be used: {error}"
+
+
+def describe_meters() -> Iterator[str]:
+    """List the meters that installed packages bring; nothing where there are none."""
+    found = outside_meters()
+    if found:
+        yield "meters of installed packages"
+    for name, entries in found.items():
+        shadowed = " (not used: Fleetgate has a meter of this name)" if name in METERS else ""
+        twice = " (not used: two packages bring it)" if len(entries) > 1 else ""
+        for entry in entries:
+            yield neutral(f"  {name:12} {describe_entry(entry)}{shadowed or twice or _state(name)}", longest=300)
+
+
+def _state(name: str) -> str:
+    try:
+        load_meter(name)
+    except Refusal as refusal:
+        return f": cannot be used: {refusal}"
+    return ""
 
 
 def describe_condition(facts: Facts) -> Iterator[str]:

@@ -13,11 +13,10 @@ from harness.gate.schedule import Ask, paired_limits
 from harness.records.cell import Pairing, Role, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
-from harness.spec.model import Device, LimitKind, Split, Tier
+from harness.spec.model import MODELLED, Device, LimitKind, Split, Tier
 from harness.stats.evidence import spoiling_flags
 from harness.stats.figure import kind_on
 
-MODELLED = "modelled"
 TIMED_SESSIONS = {Tier.HARDWARE: 6, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 1, Tier.REPLAYED: 0}
 MEMORY_SESSIONS = {Tier.HARDWARE: 3, Tier.DETERMINISTIC: 2, Tier.FUNCTIONAL: 2, Tier.REPLAYED: 0}
 MEMORY_REPEAT = 20

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.device.cancel import Cancellation
+from harness.spec.model import MeterSpec
 from harness.transport.endpoint import Endpoint
 from harness.transport.protocol import Transport, load_transport
 
@@ -20,6 +21,8 @@ class Reach:
     emulator: str = ""
     snapshot: str = ""
     """Id of the machine state that an emulated board started from."""
+    meter: MeterSpec | None = None
+    """Where the meter is that the farm started for the board; None: it is the one that the board's spec names."""
 
 
 @contextlib.contextmanager

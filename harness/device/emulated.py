@@ -25,6 +25,7 @@ from harness.emulator import Image, ImageRecipe, Machine, Snapshots, build_image
 from harness.emulator.cache import locked, published
 from harness.emulator.machine.qemu import qemu_version
 from harness.errors import ArtifactError, InfraError
+from harness.meters.simulated import simulated_meter
 from harness.records.run import Facts
 from harness.spec.model import Device, Emulation
 from harness.transport.endpoint import Endpoint
@@ -136,8 +137,9 @@ class EmulatedBoards:
         with (
             self._cancellation.doing(machine.kill),
             connected(endpoint, self._cancellation, machine.alive) as transport,
+            simulated_meter(self._spec.power, machine.cpu_s) as meter,
         ):
-            yield Reach(transport, machine.alive, emulator, machine.source.id)
+            yield Reach(transport, machine.alive, emulator, machine.source.id, meter)
 
     def _tidy(self, machine: Machine) -> None:
         """Remove the wheels and empty the page cache, which a snapshot would carry and every start read again."""

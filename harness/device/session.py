@@ -165,7 +165,7 @@ class OpenDevice:
                 self._send_again(asked.model)
             return open_envelope(reply.header, reply.payload, asked, where=self._where)
 
-        meter = self.spec.power
+        meter = self._reach.meter or self.spec.power
         if meter is None or asked.meter is None or asked.meter.kind != EXTERNAL:
             return run()
         return measure_externally(meter, self._read_clock, run, nonce=asked.nonce)

@@ -10,7 +10,7 @@ import math
 
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
-from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.spec.model import MODELLED, SIMULATED, Device, Limit, LimitKind, Tier
 from harness.stats.likelihood import DIVERGENCES, SURPRISES
 from harness.stats.noise import noise_of
 from harness.stats.outlook import RESOLVES, resolvable
@@ -96,14 +96,16 @@ def _forbidden_power(limit: Limit, device: Device) -> str:
         return f"{metric} cannot be gated on {device.name} ({device.tier}): it has no temperature; gate it on hardware"
     if power is None:
         return f"{metric} cannot be gated on {device.name}: it names no power source; add `power:` to the device"
-    if power.kind != "modelled":
-        if device.tier is Tier.HARDWARE:
-            return ""
-        return (
-            f"{metric} cannot be gated on {device.name} ({device.tier}): an emulated board draws no power; "
-            "gate it on hardware, or declare a modelled source and `accept: modelled`"
-        )
-    return _forbidden_model(limit, device)
+    if power.kind == MODELLED:
+        return _forbidden_model(limit, device)
+    if power.kind == SIMULATED:
+        return _forbidden_simulation(limit, device)
+    if device.tier is Tier.HARDWARE:
+        return ""
+    return (
+        f"{metric} cannot be gated on {device.name} ({device.tier}): an emulated board draws no power; "
+        "gate it on hardware, or declare a modelled source and `accept: modelled`"
+    )
 
 
 def _forbidden_model(limit: Limit, device: Device) -> str:
@@ -114,9 +116,23 @@ def _forbidden_model(limit: Limit, device: Device) -> str:
             f"{limit.metric} cannot be modelled on {device.name} ({device.tier}): the model needs instruction counts; "
             "use a profile with `icount: true`"
         )
-    if limit.accept != "modelled":
+    if limit.accept != MODELLED:
         return (
             f"{limit.metric} of {device.name} is computed from a declared model, not measured; "
             "write `accept: modelled` beside the limit, or gate it on a board with a sensor"
+        )
+    return ""
+
+
+def _forbidden_simulation(limit: Limit, device: Device) -> str:
+    if device.tier is not Tier.FUNCTIONAL:
+        return (
+            f"{limit.metric} of {device.name} ({device.tier}) has no simulated meter: it needs a clock that runs like "
+            "ours; use a profile with `icount: false`"
+        )
+    if limit.accept != SIMULATED:
+        return (
+            f"{limit.metric} of {device.name} is told by a simulated meter, not measured; "
+            "write `accept: simulated` beside the limit, or gate it on a board with a sensor"
         )
     return ""

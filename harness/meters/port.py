@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from harness.errors import DeviceError
 from harness.spec.model import MeterSpec
+from harness.spec.outside import load_meter
 
 METERS = {"scpi": "harness.meters.scpi:ScpiMeter", "plug": "harness.meters.plug:PlugMeter"}
 """Kind -> class that takes a MeterSpec."""
@@ -38,9 +39,20 @@ class Meter(Protocol):
 
 
 def make_meter(spec: MeterSpec) -> Meter:
-    """Make the meter of a board, not connected yet."""
-    module, _, name = METERS[spec.kind].partition(":")
-    made: Meter = getattr(importlib.import_module(module), name)(spec)
+    """Make the meter of a board, not connected yet.
+
+    Raises:
+        MeterError: no installed package has such a meter, or it cannot be loaded or made.
+    """
+    made: Meter
+    if spec.kind in METERS:
+        module, _, name = METERS[spec.kind].partition(":")
+        made = getattr(importlib.import_module(module), name)(spec)
+        return made
+    try:
+        made = load_meter(spec.kind)(spec)
+    except Exception as error:
+        raise MeterError(f"the meter {spec.kind!r} cannot be made: {error or type(error).__name__}") from error
     return made
 
 

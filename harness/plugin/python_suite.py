@@ -239,7 +239,7 @@ class Gate:
             min: smallest allowed figure.
             drop: largest allowed loss against the reference: `"0.5 pp"`.
             regress: largest allowed worsening against the baseline: `"5 %"`.
-            accept: `modelled` where a modelled figure may decide.
+            accept: `modelled` or `simulated` where such a figure may decide.
 
         Raises:
             SpecError: the metric, the unit or the limit is impossible, or the board's tier cannot decide it.

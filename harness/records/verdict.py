@@ -27,7 +27,7 @@ class Estimate:
     n: int
     method: str
     label: str = ""
-    """`modelled`, `virtual` or empty: shown wherever the figure is shown."""
+    """`modelled`, `simulated`, `virtual` or empty: shown wherever the figure is shown."""
     components: dict[str, float] = field(default_factory=dict)
     """Figures that belong to this one and are kept beside it: `dynamic_j`, `idle_w`, `total_w`, `discordant` …"""
 

@@ -12,7 +12,7 @@ from harness.records.run import DeviceRecord, Facts, RunRecord
 from harness.report import wording
 from harness.report.cell import CellView, Fact, IncidentView
 from harness.report.wording import neutral
-from harness.spec.model import PINNED, Device, MeterSpec, Tier
+from harness.spec.model import MODELLED, PINNED, SIMULATED, Device, MeterSpec, Tier
 from harness.units import Dimension
 
 
@@ -80,7 +80,13 @@ def _power(device: Device) -> str:
     meter = device.power
     if meter is None:
         return ""
-    if meter.kind == "modelled":
+    if meter.kind == SIMULATED:
+        return (
+            f"simulated, no instrument: {wording.figure(meter.idle_w, Dimension.POWER)} idle plus "
+            f"{wording.figure(meter.busy_w, Dimension.POWER)} while the emulator computes, read over SCPI at "
+            f"{meter.rate_hz:g} samples/s"
+        )
+    if meter.kind == MODELLED:
         return (
             f"modelled, not measured: {wording.figure(meter.idle_w, Dimension.POWER)} idle plus "
             f"{wording.figure(meter.joule_per_instruction, Dimension.ENERGY)} per instruction"

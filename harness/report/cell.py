@@ -51,7 +51,7 @@ class GateView:
     evidence: str
     """Count and method: `n = 6, median of sessions, …`."""
     label: str
-    """`modelled`, `virtual` or empty."""
+    """`modelled`, `simulated`, `virtual` or empty."""
     reason: str
     compared: str
     """For relative gates: candidate against baseline, with where the baseline comes from."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec.form import BoardForm, PowerForm, check_build
+from harness.spec.form import Family, Form, NoisyName, Ratio, RemotePath, check_build, one_of
 from harness.spec.model import MeterSpec, Noise
+from harness.spec.outside import check_outside
+from harness.spec.power import METERS, PowerForm, check_power, meter_spec
 from harness.spec.tree import Document, Location
-from harness.spec.validate import Refusal, suggest
+from harness.spec.validate import Refusal
+
+CONDITIONS = ("as-shipped", "pinned")
+TAILS = ("normal", "heavy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,57 @@ class BoardSettings:
     noise: tuple[Noise, ...]
 
 
-_SENSED = ("rate", "scope", "accuracy", "offset", "averaging", "range", "window")
-_RATES = {"pmic": 10.0, "scpi": 10.0, "plug": 1.0}
-"""Samples per second of a meter that nobody says more of: asking these takes long, or slows the board."""
-_EXAMPLES = {
-    "modelled": "idle: 1.9 W, per_instruction: 0.35 nJ",
-    "scpi": "address: 'meter.lab:5025', queries: ['MEAS:POW?']",
-    "plug": "address: 'plug.lab', make: shelly-gen2",
-}
+def _plain_noise(value: object) -> object:
+    return {"sd": value} if isinstance(value, str) else value
+
+
+class NoiseForm(Form):
+    """How much a figure of a board scatters from pair to pair when nothing has changed."""
+
+    noun: ClassVar[str] = "noise"
+    sd: Ratio = Field(description="Standard deviation of a pair's log-ratio.", examples=["1.5 %"])
+    tails: Annotated[str, one_of("word", TAILS), WithJsonSchema({"type": "string", "enum": list(TAILS)})] = Field(
+        default="normal", description="`heavy`: outliers; the exact sign-flip test decides instead of the t test."
+    )
+
+
+NoiseEntry = Annotated[NoiseForm, BeforeValidator(_plain_noise, json_schema_input_type=str | NoiseForm)]
+
+
+class BoardForm(Form):
+    """What a profile and a device may both say; the device's word is the stronger."""
+
+    python: RemotePath = Field(default="python3", description="Python on the board, 3.8 or newer.")
+    root: RemotePath = Field(default="~/.fleetgate", description="Folder on the board that holds all we put there.")
+    threads: int = Field(default=1, ge=1, le=1024, description="Threads of the runtime.", examples=[1, 4])
+    cores: list[Annotated[int, Field(ge=0, le=4095)]] = Field(
+        default=[], description="CPUs that a session is pinned to; without: the last allowed ones.", examples=[[3]]
+    )
+    runtimes: dict[Family, str] = Field(
+        default={},
+        description="Which build provides each runtime on this board: a pinned package, or `system`.",
+        examples=[{"tflite": "tflite-runtime==2.14.0", "onnxruntime": "system"}],
+    )
+    condition: Annotated[str, one_of("condition", CONDITIONS), WithJsonSchema({"enum": list(CONDITIONS)})] = Field(
+        default="as-shipped",
+        description="`as-shipped`: clocks as the board's system sets them, for figures of a product. `pinned`: the "
+        "governor `performance` at the highest allowed frequency, and a pause until the board is cool before each "
+        "timed session, for comparisons; needs root on the board, and everything is put back.",
+    )
+    power: PowerForm | None = Field(default=None, description="The power source.")
+    sessions: int = Field(
+        default=0,
+        ge=1,
+        le=1000,
+        description="Processes per arm of a timed measurement, fixed; without: pairs until every gate is decided.",
+        examples=[6],
+    )
+    noise: dict[NoisyName, NoiseEntry] = Field(
+        default={},
+        description="What is known of the board's noise per metric, or of its `control` work; a margin that it cannot "
+        "resolve is refused.",
+        examples=[{"latency.p50": "1.2 %", "latency.p95": {"sd": "3 %", "tails": "heavy"}}],
+    )
 
 
 def check_board(form: BoardForm, document: Document, where: Location, problems: list[Problem]) -> None:
@@ -58,30 +108,25 @@ def check_board(form: BoardForm, document: Document, where: Location, problems: 
     if len(set(form.cores)) < len(form.cores):
         problems.append(document.problem(document.find([*where, "cores"]), "cores: a CPU is named twice"))
     if form.power is not None:
-        _check_power(form.power, document, [*where, "power"], problems)
+        check_power(form.power, document, [*where, "power"], problems)
 
 
-def _check_power(power: PowerForm, document: Document, where: Location, problems: list[Problem]) -> None:
-    own, needed = _keys_of(power.meter)
-    for key in sorted(power.model_fields_set - own - {"meter"}):
-        node = document.find([*where, key], key=True)
-        problems.append(
-            document.problem(node, f"'{key}' is nothing of the meter '{power.meter}'", suggest(key, sorted(own)))
-        )
-    for key in sorted(needed - power.model_fields_set):
-        said = f"a meter '{power.meter}' needs the key '{key}'"
-        problems.append(document.problem(document.find(where), said, _EXAMPLES[power.meter]))
+def check_meter(meter: MeterSpec | None, chain: Sequence[Written]) -> list[Problem]:
+    """Find out whether a meter that does not come with Fleetgate can be made from what is said of it.
 
-
-def _keys_of(meter: str) -> tuple[set[str], set[str]]:
-    """Return the keys that a meter may have, and those that it must have."""
-    if meter == "modelled":
-        return {"idle", "per_instruction"}, {"idle", "per_instruction"}
-    if meter == "scpi":
-        return {*_SENSED, "address", "queries", "setup"}, {"address", "queries"}
-    if meter == "plug":
-        return {*_SENSED, "address", "make", "channel"}, {"address", "make"}
-    return {*_SENSED, "rail"} | (set() if meter == "pmic" else {"root"}), set()
+    Args:
+        meter: of the board, merged.
+        chain: what is written about it, nearest first: the problem is told where the meter is named.
+    """
+    if meter is None or meter.kind in METERS:
+        return []
+    try:
+        check_outside(meter)
+    except Refusal as refusal:
+        written = next(item for item in chain if item.form.power is not None)
+        node = written.document.find([*written.where, "power", "meter"])
+        return [written.document.problem(node, str(refusal), refusal.hint)]
+    return []
 
 
 def settle(chain: Sequence[Written]) -> BoardSettings:
@@ -113,7 +158,7 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
         cores=tuple(said["cores"]),
         runtimes=runtimes,
         condition=said["condition"],
-        power=_meter(power) if power else None,
+        power=meter_spec(power) if power else None,
         sessions=said["sessions"],
         noise=tuple(noise.values()),
     )
@@ -123,26 +168,3 @@ def _noise(written: Written) -> Iterator[Noise]:
     for metric, entry in written.form.noise.items():
         origin = written.document.origin(written.document.find([*written.where, "noise", metric], key=True))
         yield Noise(metric, entry.sd, entry.tails == "heavy", f"stated in {origin}")
-
-
-def _meter(power: dict[str, Any]) -> MeterSpec:
-    form = PowerForm.model_construct(**power)
-    return MeterSpec(
-        kind=form.meter,
-        rail=form.rail,
-        root=form.root,
-        rate_hz=power.get("rate", _RATES.get(form.meter, form.rate)),
-        idle_w=form.idle,
-        joule_per_instruction=form.per_instruction,
-        scope=form.scope or ("wall" if form.meter == "plug" else ""),
-        accuracy=form.accuracy,
-        offset_w=form.offset,
-        averaging_s=form.averaging,
-        range_w=form.range,
-        window_s=form.window,
-        address=form.address,
-        queries=tuple(form.queries),
-        setup=tuple(form.setup),
-        make=form.make,
-        channel=form.channel,
-    )

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from harness.errors import Problem, SpecError
 from harness.spec import validate, yaml
-from harness.spec.board import BoardSettings, Written, check_board, settle
-from harness.spec.form import BoardForm, Form, MetricLimits, Name, Scope, Title
+from harness.spec.board import BoardForm, BoardSettings, Written, check_board, check_meter, settle
+from harness.spec.form import Form, MetricLimits, Name, Scope, Title
 from harness.spec.limits import read_scopes
-from harness.spec.model import PINNED, Device, Farm, Ssh, Suite
+from harness.spec.model import MODELLED, PINNED, SIMULATED, Device, Farm, Ssh, Suite
 from harness.spec.profile import Profile, ProfileShelf
 from harness.spec.ssh import SshForm, check_host_key
 from harness.spec.tree import Document, Items, Location, Mapping, Scalar
@@ -83,17 +83,23 @@ def load_farm(path: Path, *, select: str = "", profile_dirs: Sequence[Path] = ()
     document = yaml.read(path, problems)
     form = validate.validate(FarmForm, document, problems) if document is not None else None
     devices: list[Device] = []
+    said: dict[str, tuple[Written, ...]] = {}
     if document is not None:
         _check_gates(document, problems)
         _check_unique(document, problems)
         profiles = _read_profiles(document, shelf, problems)
         for index, device in enumerate(form.devices if form is not None else ()):
             profile = profiles.get(device.profile)
-            devices += [_resolve(device, index, document, profile, problems)] if profile is not None else []
+            if profile is not None:
+                said[device.name] = (Written(device, document, ("devices", index)), *profile.chain)
+                devices.append(_resolve(device, index, document, profile, problems))
     validate.finish(problems)
     assert form is not None
     scopes = dict.fromkeys([device.name for device in devices] + shelf.names())
-    return Farm(form.farm, yaml.shown(path), _select(devices, select, yaml.shown(path)), tuple(scopes))
+    chosen = _select(devices, select, yaml.shown(path))
+    # Only of boards that are used: a package may be missing where its meter is not.
+    validate.finish([problem for device in chosen for problem in check_meter(device.power, said[device.name])])
+    return Farm(form.farm, yaml.shown(path), chosen, tuple(scopes))
 
 
 def check_scopes(suite: Suite, farm: Farm) -> list[Problem]:
@@ -194,20 +200,27 @@ def _check_link(profile: Profile, document: Document, where: Location, problems:
 def _check_emulated(
     profile: Profile, settings: BoardSettings, document: Document, index: int, problems: list[Problem]
 ) -> None:
-    """Refuse what an emulated board has not."""
-    if profile.emulation is None:
-        return
+    """Refuse what an emulated board has not, and what no other board has."""
     where: Location = ("devices", index)
+    if profile.emulation is None:
+        if settings.power is not None and settings.power.kind == SIMULATED:
+            said = "a simulated meter follows an emulator: this board draws power that can be measured"
+            problems.append(document.problem(document.find([*where, "power"]), said, "name its sensor or meter"))
+        return
     if settings.threads > 1 or any(core > 0 for core in settings.cores):
         node = document.find([*where, "threads" if settings.threads > 1 else "cores"])
         problems.append(document.problem(node, "an emulated board has one CPU", "threads: 1, and no 'cores'"))
     if settings.condition == PINNED:
         said = "an emulated board has no clock to pin"
         problems.append(document.problem(document.find([*where, "condition"]), said, "remove 'condition'"))
-    if settings.power is not None and settings.power.kind == "modelled" and not profile.emulation.icount:
-        node = document.find([*where, "power"])
+    kind = settings.power.kind if settings.power is not None else ""
+    node = document.find([*where, "power"])
+    if kind == MODELLED and not profile.emulation.icount:
         said = "modelled energy needs counted instructions: this board's profile has 'icount: false'"
         problems.append(document.problem(node, said, "choose a profile with 'icount: true', or remove 'power'"))
+    if kind == SIMULATED and profile.emulation.icount:
+        said = "a simulated meter needs a clock that runs like ours: this board's profile has 'icount: true'"
+        problems.append(document.problem(node, said, "choose a profile with 'icount: false', or 'meter: modelled'"))
 
 
 def _device(

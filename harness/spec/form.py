@@ -1,4 +1,4 @@
-"""The words that farm, profile and suite files share: names, quantities, limits, runtimes, power.
+"""The words that farm, profile and suite files share: names, quantities, limits, runtimes.
 
 A form is a file (or a part of one) as written; what it resolves to is `harness.spec.model`. Descriptions and examples
 here are the hover texts of editors, through `harness.spec.json_schema`.
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from harness import units
 from harness.spec.metric import METRICS
+from harness.spec.model import MODELLED, SIMULATED
 from harness.spec.validate import Refusal, quoted, suggest
 from harness.units import Dimension
 
@@ -29,12 +30,8 @@ _BUILDS = {
     "tflite": ("tflite-runtime", "ai-edge-litert"),
     "llamacpp": ("xllamacpp",),
 }
-METERS = ("hwmon", "iio", "ina3221x", "pmic", "supply", "counter", "scpi", "plug", "modelled")
-CONDITIONS = ("as-shipped", "pinned")
-SCOPES = ("wall", "board", "module", "rails")
-PLUGS = ("shelly-gen1", "shelly-gen2", "tasmota")
+ACCEPTED = (MODELLED, SIMULATED)
 TASKS = ("classification", "parity", "generation")
-TAILS = ("normal", "heavy")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|all|.*\.\..*|.*\.", re.IGNORECASE)
@@ -176,127 +173,11 @@ class LimitForm(Form):
         examples=["8 %"],
     )
     drop: Bound = Field(default=None, description="Allowed loss against the reference.", examples=["0.5 pp"])
-    accept: Annotated[str, one_of("word", ["modelled"]), WithJsonSchema({"enum": ["modelled"]})] = Field(
-        default="", description="`modelled`: a figure computed from the profile's declared model may decide this gate."
+    accept: Annotated[str, one_of("word", ACCEPTED), WithJsonSchema({"enum": list(ACCEPTED)})] = Field(
+        default="",
+        description="`modelled`, `simulated`: a figure that no instrument gave may decide this gate, one computed from "
+        "the profile's declared model or one of an emulated board's simulated meter.",
     )
 
 
 MetricLimits = dict[MetricName, LimitForm]
-
-
-class PowerForm(Form):
-    """Where the power of a board is read."""
-
-    noun: ClassVar[str] = "power"
-    meter: Annotated[str, one_of("meter", METERS), WithJsonSchema({"enum": list(METERS)})] = Field(
-        description="Read by the board: `hwmon`, `iio`, `ina3221x` (JetPack 4), `pmic` (Raspberry Pi 5), `supply` "
-        "(battery), `counter` (joules). Read by the controller: `scpi`, `plug`. `modelled`: computed from `idle` and "
-        "`per_instruction`. See docs/power.md; `fleetgate doctor` proposes one."
-    )
-    rail: str = Field(
-        default="",
-        description="Label of the rail that the board reads, or several joined by `+`.",
-        examples=["VDD_IN"],
-        max_length=200,
-    )
-    root: RemotePath = Field(default="/sys", description="Root of the board's sysfs tree.", examples=["/sys"])
-    rate: Rate = Field(
-        default=50.0,
-        description="Samples per second; without: 50, of `pmic` and `scpi` 10, of `plug` 1.",
-        examples=["50 /s"],
-    )
-    scope: Annotated[str, one_of("scope", SCOPES), WithJsonSchema({"enum": list(SCOPES)})] = Field(
-        default="", description="What the meter sees; without: what the source is known to see, `wall` for `plug`."
-    )
-    accuracy: Ratio = Field(
-        default=0.0, description="Bound of the relative error; without: 5 % is assumed and said.", examples=["1 %"]
-    )
-    offset: Watts = Field(default=0.0, description="Bound of the error that does not scale.", examples=["10 mW"])
-    averaging: Seconds = Field(
-        default=0.0,
-        description="Time over which a reading is an average; stronger than the board's word.",
-        examples=["1 s"],
-    )
-    range: Watts = Field(default=0.0, description="Power at which the sensor is at its end.", examples=["15 W"])
-    window: Seconds = Field(
-        default=0.0,
-        description="Shortest time under load; without: 10 s, or as long as 120 samples and 25 averaging times take.",
-        examples=["30 s"],
-    )
-    address: str = Field(
-        default="",
-        description="scpi, plug: host and port of the meter.",
-        examples=["meter.lab:5025"],
-        max_length=255,
-        pattern=r"^\[?[A-Za-z0-9_.:-]*\]?(:[0-9]{1,5})?$",
-    )
-    queries: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
-        default=[],
-        description="scpi: what asks for the power, or two that ask for volts and amperes.",
-        examples=[["MEAS:POW?"], ["MEAS:VOLT?", "MEAS:CURR?"]],
-        max_length=2,
-    )
-    setup: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
-        default=[], description="scpi: sent once, before the first query.", examples=[["SENS:RANG 15"]], max_length=32
-    )
-    make: Annotated[str, one_of("make", PLUGS), WithJsonSchema({"enum": list(PLUGS)})] = Field(
-        default="", description="plug: whose words it speaks."
-    )
-    channel: int = Field(default=0, ge=0, le=15, description="plug: which of its outputs.")
-    idle: Watts = Field(default=0.0, description="modelled: power of the board at rest.", examples=["1.9 W"])
-    per_instruction: Joules = Field(
-        default=0.0, description="modelled: energy of one instruction on top of idle.", examples=["0.35 nJ"]
-    )
-
-
-def _plain_noise(value: object) -> object:
-    return {"sd": value} if isinstance(value, str) else value
-
-
-class NoiseForm(Form):
-    """How much a figure of a board scatters from pair to pair when nothing has changed."""
-
-    noun: ClassVar[str] = "noise"
-    sd: Ratio = Field(description="Standard deviation of a pair's log-ratio.", examples=["1.5 %"])
-    tails: Annotated[str, one_of("word", TAILS), WithJsonSchema({"type": "string", "enum": list(TAILS)})] = Field(
-        default="normal", description="`heavy`: outliers; the exact sign-flip test decides instead of the t test."
-    )
-
-
-NoiseEntry = Annotated[NoiseForm, BeforeValidator(_plain_noise, json_schema_input_type=str | NoiseForm)]
-
-
-class BoardForm(Form):
-    """What a profile and a device may both say; the device's word is the stronger."""
-
-    python: RemotePath = Field(default="python3", description="Python on the board, 3.8 or newer.")
-    root: RemotePath = Field(default="~/.fleetgate", description="Folder on the board that holds all we put there.")
-    threads: int = Field(default=1, ge=1, le=1024, description="Threads of the runtime.", examples=[1, 4])
-    cores: list[Annotated[int, Field(ge=0, le=4095)]] = Field(
-        default=[], description="CPUs that a session is pinned to; without: the last allowed ones.", examples=[[3]]
-    )
-    runtimes: dict[Family, str] = Field(
-        default={},
-        description="Which build provides each runtime on this board: a pinned package, or `system`.",
-        examples=[{"tflite": "tflite-runtime==2.14.0", "onnxruntime": "system"}],
-    )
-    condition: Annotated[str, one_of("condition", CONDITIONS), WithJsonSchema({"enum": list(CONDITIONS)})] = Field(
-        default="as-shipped",
-        description="`as-shipped`: clocks as the board's system sets them, for figures of a product. `pinned`: the "
-        "governor `performance` at the highest allowed frequency, and a pause until the board is cool before each "
-        "timed session, for comparisons; needs root on the board, and everything is put back.",
-    )
-    power: PowerForm | None = Field(default=None, description="The power source.")
-    sessions: int = Field(
-        default=0,
-        ge=1,
-        le=1000,
-        description="Processes per arm of a timed measurement, fixed; without: pairs until every gate is decided.",
-        examples=[6],
-    )
-    noise: dict[NoisyName, NoiseEntry] = Field(
-        default={},
-        description="What is known of the board's noise per metric, or of its `control` work; a margin that it cannot "
-        "resolve is refused.",
-        examples=[{"latency.p50": "1.2 %", "latency.p95": {"sd": "3 %", "tails": "heavy"}}],
-    )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from harness import units
 from harness.errors import Problem
 from harness.spec.metric import METRICS, Metric, limit_dimension, limit_range
-from harness.spec.model import Device, Limit, LimitKind, LimitSet, Suite
+from harness.spec.model import MODELLED, SIMULATED, Device, Limit, LimitKind, LimitSet, Suite
 from harness.spec.tree import Document, Location, Mapping, Node, Refused, Scalar
 from harness.spec.validate import quoted
 
@@ -62,10 +62,13 @@ def _read_accept(document: Document, metric: Metric, entry: Mapping, problems: l
     if "accept" not in entry.entries:
         return ""
     key, value = entry.entries["accept"]
-    if not metric.modelled:
-        able = ", ".join(name for name, known in METRICS.items() if known.modelled)
-        problems.append(document.problem(key, f"{metric.name} is never modelled", f"'accept' makes sense on: {able}"))
-    return value.text if isinstance(value, Scalar) else ""
+    word = value.text if isinstance(value, Scalar) else ""
+    is_sensed = word == SIMULATED
+    able = [name for name, known in METRICS.items() if (known.needs == "energy" if is_sensed else known.modelled)]
+    if word in {MODELLED, SIMULATED} and metric.name not in able:
+        hint = f"'accept' makes sense on: {', '.join(able)}"
+        problems.append(document.problem(key, f"{metric.name} is never {word}", hint))
+    return word
 
 
 def _read_creep(document: Document, metric: Metric, entry: Mapping, problems: list[Problem]) -> float | None:

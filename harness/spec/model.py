@@ -61,7 +61,7 @@ class Limit:
     text: str
     origin: Origin
     accept: str = ""
-    """`modelled` where the suite says that a modelled figure may decide this gate; else empty."""
+    """`modelled` or `simulated` where the suite says that such a figure may decide this gate; else empty."""
     creep: float | None = None
     """`regress`: how much worse than the anchor release all accepted steps together may be; None: as one step."""
 
@@ -101,13 +101,16 @@ class Ssh:
 
 
 AS_SHIPPED, PINNED = "as-shipped", "pinned"
-CONTROLLER_METERS = frozenset({"scpi", "plug"})
-"""Kinds of meter that the controller reads; all others, but for `modelled`, the board reads itself."""
+MODELLED, SIMULATED = "modelled", "simulated"
+"""Power of emulated boards that no instrument gave: computed from a declared model, or told by an instrument on
+loopback that follows one. Words of a board's `power`, of `accept` beside a limit, and labels of figures."""
+BOARD_METERS = frozenset({"hwmon", "iio", "ina3221x", "pmic", "supply", "counter"})
+"""Kinds of meter that the board reads itself; all others, but for `modelled`, the controller reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterSpec:
-    """The power source of a board; `kind` is one of `harness.spec.form.METERS`. Zeros: not declared."""
+    """The power source of a board; `kind` is one of `harness.spec.power.METERS` or a package's. Zeros: not declared."""
 
     kind: str
     rail: str = ""
@@ -115,6 +118,8 @@ class MeterSpec:
     rate_hz: float = 50.0
     idle_w: float = 0.0
     joule_per_instruction: float = 0.0
+    busy_w: float = 0.0
+    """Of a simulated meter: power on top of idle while the emulator computes."""
     scope: str = ""
     """wall, board, module or rails; empty: what the source is known to see."""
     accuracy: float = 0.0
@@ -129,6 +134,13 @@ class MeterSpec:
     setup: tuple[str, ...] = ()
     make: str = ""
     channel: int = 0
+    options: dict[str, str] = field(default_factory=dict)
+    """What a package's meter wants to know."""
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the controller reads it."""
+        return self.kind != MODELLED and self.kind not in BOARD_METERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from pydantic import Field, WithJsonSchema
 
 from harness.errors import Problem
 from harness.spec import validate, yaml
-from harness.spec.board import Written, check_board
-from harness.spec.form import BoardForm, Bytes, Form, MetricLimits, one_of
+from harness.spec.board import BoardForm, Written, check_board
+from harness.spec.form import Bytes, Form, MetricLimits, one_of
 from harness.spec.limits import merge, read_limits
 from harness.spec.model import Emulation, Limit, Tier
 from harness.spec.tree import Document

@@ -21,12 +21,12 @@ import numpy as np
 from harness.records.cell import Role, SessionKind
 from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.verdict import Estimate
-from harness.spec.model import Tier
+from harness.spec.model import MODELLED, SIMULATED, Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
 from harness.stats.conformance import conformance_estimate
 from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, contradiction, valid_sessions
-from harness.stats.figure import KINDS, SENSED_FIGURES, TIMES, is_modelled, session_figure, session_kind
+from harness.stats.figure import KINDS, SENSED_FIGURES, TIMES, is_modelled, is_simulated, session_figure, session_kind
 from harness.stats.interval import Interval, median_interval, student_interval
 from harness.stats.likelihood import DIVERGENCES, SURPRISES, likelihood_estimate
 from harness.stats.parity import parity_estimate
@@ -85,9 +85,11 @@ def session_figures(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE
 
 
 def figure_label(evidence: Evidence, metric: str) -> str:
-    """Return `modelled` or `virtual` for figures that no instrument of a physical board gave, else nothing."""
+    """Return `modelled`, `simulated` or `virtual` for figures that no instrument of a board gave, else nothing."""
     if is_modelled(evidence, metric):
-        return "modelled"
+        return MODELLED
+    if is_simulated(evidence.device, metric):
+        return SIMULATED
     return "virtual" if metric in TIMES and evidence.planned.tier is Tier.DETERMINISTIC else ""
 
 

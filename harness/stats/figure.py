@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.records.cell import SessionKind, SessionRecord
 from harness.records.outcome import Abstention, Attribution, Outcome
-from harness.spec.model import Device, Tier
+from harness.spec.model import MODELLED, SIMULATED, Device, Tier
 from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
@@ -50,6 +50,11 @@ def is_modelled(evidence: Evidence, metric: str) -> bool:
     return _models(evidence.device, metric)
 
 
+def is_simulated(device: Device, metric: str) -> bool:
+    """Tell whether a simulated meter gives this metric on a device."""
+    return metric in SENSED_FIGURES and device.power is not None and device.power.kind == SIMULATED
+
+
 def session_kind(evidence: Evidence, metric: str) -> SessionKind:
     """Return the kind of session that `metric` needs on this device."""
     return kind_on(evidence.device, metric)
@@ -61,7 +66,7 @@ def kind_on(device: Device, metric: str) -> SessionKind:
 
 
 def _models(device: Device, metric: str) -> bool:
-    return metric == "energy.per_inference" and device.power is not None and device.power.kind == "modelled"
+    return metric == "energy.per_inference" and device.power is not None and device.power.kind == MODELLED
 
 
 def session_figure(evidence: Evidence, session: SessionRecord, metric: str) -> float | Missing:

@@ -14,7 +14,7 @@ from harness.records.outcome import Abstention
 from harness.spec.model import Device, Tier
 from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, abstention_of, flag_words, spoiling_flags
-from harness.stats.figure import KINDS, kind_on
+from harness.stats.figure import KINDS, is_simulated, kind_on
 from harness.stats.noise import known_noise
 from harness.stats.outlook import ASSUMED_NOISE
 
@@ -54,9 +54,12 @@ def in_pairs(metric: str, device: Device) -> bool:
     """Tell whether a figure scatters from session to session, so that it is decided pair by pair.
 
     Exact counts, memory and answers do not scatter; a number of sessions that somebody fixed beforehand stays fixed.
+    What a simulated meter tells scatters like the emulator's own time.
     """
-    if device.tier is not Tier.HARDWARE or device.sessions or metric not in KINDS:
+    if device.sessions or metric not in KINDS:
         return False
+    if device.tier is not Tier.HARDWARE:
+        return is_simulated(device, metric)
     return kind_on(device, metric) in PAIRED_KINDS
 
 
@@ -76,6 +79,9 @@ def rounds(evidence: Evidence, kind: SessionKind, stage: Stage, *, compared: boo
             found.setdefault(session.pair, {})[session.role] = session
     known = known_noise(evidence, CONTROL)
     allowed = CONTROL_SIGMAS * (ASSUMED_NOISE if known is None else known.sd)
+    if evidence.device.emulation is not None:
+        # How long it took says how busy the host was, which the emulator's own processor time does not count.
+        allowed = math.inf
     harmless = SHARED if compared and kind is SessionKind.TIMING else frozenset()
     seen = tuple(_round(Round(stage, pair, *_arms(arms)), allowed, harmless) for pair, arms in found.items())
     return tuple(_starved(evidence, item) for item in seen) if kind is SessionKind.ENERGY else seen

@@ -6,40 +6,18 @@ What they say can be replaced by any text, and they can fall silent, so that a r
 from __future__ import annotations
 
 import http.server
-import socketserver
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
+
+from harness.meters.instrument import Instrument, Loopback, Reading
 
 Power = Callable[[float], float]
 """Watts at a moment of this machine's monotonic clock."""
 
 
-class _Loopback:
-    """A server on a free port of loopback, in a thread of its own."""
-
-    def __init__(self, server: socketserver.TCPServer) -> None:
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def address(self) -> str:
-        """`127.0.0.1:port`."""
-        return f"127.0.0.1:{self._server.socket.getsockname()[1]}"
-
-
-class ScpiServer(_Loopback):
-    """Answers `*IDN?`, MEAS:POW?, MEAS:VOLT? (5 V) and MEAS:CURR?; keeps what it was told.
+class ScpiServer(Instrument):
+    """Answers also MEAS:VOLT? (5 V) and MEAS:CURR?; keeps what it was told.
 
     Args:
         power: what it measures.
@@ -50,30 +28,18 @@ class ScpiServer(_Loopback):
         self.heard: list[str] = []
         self.answers: dict[str, str] = {}
         """Query -> text that is said instead; empty: nothing is said at all."""
-        instrument = self
+        super().__init__("FLEETGATE,LOOPBACK,0,1", lambda: lambda: self.power(time.monotonic()))
 
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                for line in self.rfile:
-                    answer = instrument.answer(line.decode().strip())
-                    if answer:
-                        self.wfile.write(answer.encode() + b"\n")
-
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        super().__init__(server)
-
-    def answer(self, query: str) -> str:
+    def answer(self, line: str, reading: Reading) -> str:
         """Give the answer to one line; commands have none."""
-        self.heard.append(query)
-        if query in self.answers:
-            return self.answers[query]
-        watts = self.power(time.monotonic())
-        known = {"*IDN?": "FLEETGATE,LOOPBACK,0,1", "MEAS:POW?": f"{watts:.9E}", "MEAS:VOLT?": "5.0"}
-        return {**known, "MEAS:CURR?": f"{watts / 5.0:.9E} A"}.get(query, "")
+        self.heard.append(line)
+        if line in self.answers:
+            return self.answers[line]
+        known = {"MEAS:VOLT?": "5.0", "MEAS:CURR?": f"{reading() / 5.0:.9E} A"}
+        return known.get(line) or super().answer(line, reading)
 
 
-class PlugServer(_Loopback):
+class PlugServer(Loopback):
     """Speaks the words of all makes of plug.
 
     Args:

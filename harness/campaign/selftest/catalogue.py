@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.records.outcome import Outcome
 from harness.records.trial import Answer, Place
-from harness.spec.model import Device, Limit, LimitKind, Tier
+from harness.spec.model import MODELLED, Device, Limit, LimitKind, Tier
 from harness.stats.pair import in_pairs
 
 CONTROL = "control"
@@ -100,7 +100,7 @@ class Fault:
 
 def _is_named(metric: str, name: str, device: Device) -> bool:
     """Match a metric with a prefix; modelled and sensed energy are not moved by the same faults."""
-    is_modelled = device.power is not None and device.power.kind == "modelled"
+    is_modelled = device.power is not None and device.power.kind == MODELLED
     if name.endswith(("~", "!")):
         return metric == name[:-1] and is_modelled is name.endswith("~")
     return metric.startswith(name)

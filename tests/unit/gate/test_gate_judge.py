@@ -307,6 +307,7 @@ def _device(tier: Tier, power: MeterSpec | None = None) -> Device:
 
 
 MODELLED, HWMON = MeterSpec("modelled", idle_w=1.0, joule_per_instruction=1e-10), MeterSpec("hwmon")
+SIMULATED = MeterSpec("simulated", idle_w=1.0, busy_w=2.0)
 TIERS = [
     ("latency.p95", "", Tier.HARDWARE, None, ""),
     ("latency.p95", "", Tier.DETERMINISTIC, None, ""),
@@ -330,6 +331,12 @@ TIERS = [
     ("energy.per_inference", "", Tier.DETERMINISTIC, MODELLED, "write `accept: modelled`"),
     ("energy.per_inference", "modelled", Tier.DETERMINISTIC, MODELLED, ""),
     ("energy.per_inference", "modelled", Tier.FUNCTIONAL, MODELLED, "icount: true"),
+    ("energy.per_inference", "", Tier.FUNCTIONAL, SIMULATED, "write `accept: simulated`"),
+    ("energy.per_inference", "modelled", Tier.FUNCTIONAL, SIMULATED, "write `accept: simulated`"),
+    ("energy.per_inference", "simulated", Tier.FUNCTIONAL, SIMULATED, ""),
+    ("power.mean", "simulated", Tier.FUNCTIONAL, SIMULATED, ""),
+    ("energy.per_inference", "simulated", Tier.DETERMINISTIC, SIMULATED, "icount: false"),
+    ("energy.per_inference", "simulated", Tier.DETERMINISTIC, MODELLED, "write `accept: modelled`"),
 ]
 
 

@@ -87,6 +87,15 @@ DEVICE_CASES: list[Case] = [
     ("unknown meter", "name: a, profile: host, power: {meter: ¶hwmom}", "unknown meter"),
     ("key of another meter", "name: a, profile: host, power: {meter: hwmon, ¶idle: 1 W}", "nothing of"),
     ("modelled without figures", "name: a, profile: host, power: ¶{meter: modelled, idle: 1 W}", "needs"),
+    ("simulated without a model", "name: a, profile: qemu-cortex-a72, power: ¶{meter: simulated, idle: 1 W}", "needs"),
+    ("simulated meter of a real board", "name: a, profile: host, power: ¶{meter: simulated, idle: 1 W, busy: 1 W}",
+     "follows an emulator"),
+    ("simulated meter of a board with another clock",
+     "name: a, profile: qemu-cortex-a53, power: ¶{meter: simulated, idle: 1 W, busy: 1 W}", "a clock that runs"),
+    ("address of a simulated meter",
+     "name: a, profile: qemu-cortex-a72, power: {meter: simulated, idle: 1 W, busy: 1 W, ¶address: m}", "nothing of"),
+    ("option without a name", "name: a, profile: host, power: {meter: acme, options: {¶'A b': c}}", "cannot be here"),
+    ("queries of a package's meter", "name: a, profile: host, power: {meter: acme, ¶queries: ['P?']}", "nothing of"),
     ("negative power", "name: a, profile: host, power: {meter: modelled, idle: ¶-1 W, per_instruction: 1 nJ}",
      "negative"),
     ("scpi without queries", "name: a, profile: host, power: ¶{meter: scpi, address: m}", "needs the key 'queries'"),
@@ -157,6 +166,7 @@ GATE_CASES: list[Case] = [
     ("no bound", "    ¶energy.per_inference: {accept: modelled}", "energy.per_inference has no limit"),
     ("accept something else", "    energy.per_inference: {max: 3 mJ, accept: ¶anything}", "unknown word 'anything'"),
     ("accept on latency", "    latency.p95: {max: 4 ms, ¶accept: modelled}", "is never modelled"),
+    ("a simulated latency", "    latency.p95: {max: 4 ms, ¶accept: simulated}", "is never simulated"),
     ("duplicate metric", "    latency.p95: {max: 4 ms}\n    ¶latency.p95: {max: 5 ms}", "duplicate key"),
 ]
 
