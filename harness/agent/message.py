@@ -92,6 +92,14 @@ class GenerationRequest:
     """So many tokens per position are brought back with their probability: the reference's part of a comparison."""
     compared: str = ""
     """sha256 in the store of what a reference brought (.npz): its probes are answered; empty: none."""
+    questions: str = ""
+    """sha256 in the store of questions (JSON lines, see `harness.agent.language.questions`); empty: none."""
+    windows: list[int] = field(default_factory=list)
+    """[first, count]: only so many windows, in an order drawn from `seed`; empty: all, as they stand."""
+    lines: list[int] = field(default_factory=list)
+    """[first, count]: only so many questions, in an order drawn likewise; empty: all."""
+    writes: bool = True
+    """Whether an accuracy session continues the prompts, too."""
 
 
 @dataclass

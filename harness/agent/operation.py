@@ -31,7 +31,7 @@ _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
 _KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile", "binary"})
 
-_GENERATING = frozenset({"timing", "memory", "accuracy"})
+_GENERATING = frozenset({"timing", "memory", "accuracy", "energy"})
 MOST_TOKENS = 1 << 20
 
 if TYPE_CHECKING:
@@ -167,7 +167,9 @@ class Operations:
 
     def _session(self, frame: Frame) -> Watch:
         request = parse_request(frame.header)
-        for digest in (request.model, request.data, request.generation.compared if request.generation else ""):
+        asked = request.generation
+        more = (asked.compared, asked.questions) if asked else ()
+        for digest in (request.model, request.data, *more):
             if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
         if request.plant is not None:
@@ -244,3 +246,6 @@ def _check_generation(request: SessionRequest) -> None:
         raise Refusal("request", "generation: {} is {}, not {} to {}".format(*wrong))
     if not 0 <= asked.temperature <= 100:
         raise Refusal("request", f"generation: a temperature of {asked.temperature}")
+    for name, part in (("windows", asked.windows), ("lines", asked.lines)):
+        if part and not (len(part) == 2 and all(isinstance(end, int) and 0 <= end <= MOST_TOKENS for end in part)):
+            raise Refusal("request", f"generation: {name} is {part}, not [first, count]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -129,6 +130,66 @@ def test_what_is_timed_is_what_is_judged(board: Board) -> None:
     assert (timed.arrays["token_s"] > 0).all()
     assert bytes(judged.arrays["text"]).decode()
     assert timed.reply.scalars["load_s"] > 0
+
+
+def test_parts_are_the_whole(board: Board) -> None:
+    """The windows of two parts are those of the whole in another order, each as likely; probes pair by index."""
+    model = board.file(board.build.small)
+    reference = board.session("accuracy", board.file(board.build.whole), probes=16)
+    compared = board.agent.put(pack(reference))
+    whole = board.session("accuracy", model, compared=compared)
+    parts = [
+        board.session("accuracy", model, compared=compared, windows=part, writes=False) for part in ([0, 3], [3, 5])
+    ]
+
+    index = np.concatenate([part.arrays["window_index"] for part in parts])
+    assert sorted(index.tolist()) == list(range(8))
+    assert index.tolist() != list(range(8))
+    assert "written" not in parts[0].arrays
+    for name in ("nll", "probe_logq", "tokens"):
+        np.testing.assert_array_equal(np.concatenate([part.arrays[name] for part in parts]), whole.arrays[name][index])
+
+
+def test_an_answer_is_as_likely_as_the_text(board: Board) -> None:
+    """The log-likelihood of an answer is that of its tokens in a text: here the sum of their NLL in a window."""
+    text, cut = TEXT[:128].decode(), 100
+    prompt, right = text[:cut], text[cut:]
+    lines = [
+        {"prompt": prompt, "choices": [right, "x" * len(right)], "answer": 0},
+        {"prompt": prompt, "choices": [right[0], "x"], "answer": 0},
+        {"prompt": "And it came to ", "regex": "pass"},
+    ]
+    questions = board.agent.put("\n".join(json.dumps(line) for line in lines).encode())
+
+    found = board.session("accuracy", board.file(board.build.whole), questions=questions, new_tokens=4)
+
+    nll = found.arrays["nll"][0].astype(np.float64)
+    logp = found.arrays["choice_logp"]
+    assert found.arrays["choice_count"].tolist() == [2, 2, 0]
+    assert found.arrays["choice_bytes"].tolist() == [28, 28, 1, 1]
+    assert logp[0] == pytest.approx(-nll[cut:].sum(), rel=1e-3)
+    assert logp[2] == pytest.approx(-nll[cut], rel=1e-3)
+    assert logp[0] > logp[1]
+    assert bytes(found.arrays["check_text"]) == b"pass"
+    assert found.arrays["check_length"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"prompt": 7}', "question 0: AttributeError"),
+        ('{"prompt": "a", "choices": [""]}', "question 0: an answer has no token behind the prompt"),
+        (json.dumps({"prompt": "a" * 300, "regex": "b"}), "question 0: 301 tokens and 12 more do not fit"),
+        ("[" * 100_000, "question 0: RecursionError"),
+    ],
+)
+def test_a_question_that_is_none_is_the_users(board: Board, line: str, said: str) -> None:
+    """What cannot be asked ends the session with `input` and names the question."""
+    found = board.session("accuracy", board.file(board.build.small), questions=board.agent.put(line.encode()))
+
+    assert found.reply.error is not None
+    assert found.reply.error["code"] == "input"
+    assert said in found.reply.error["message"]
 
 
 def test_memory_knows_the_cache(board: Board) -> None:

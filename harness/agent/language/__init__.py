@@ -5,6 +5,6 @@ Owns their tasks; which runtime decodes is not known here.
 
 from __future__ import annotations
 
-from harness.agent.language import footprint, likelihood, speed
+from harness.agent.language import energy, footprint, likelihood, speed
 
-TASKS = {"timing": speed.run, "memory": footprint.run, "accuracy": likelihood.run}
+TASKS = {"timing": speed.run, "memory": footprint.run, "accuracy": likelihood.run, "energy": energy.run}

@@ -1,7 +1,8 @@
-"""The accuracy session of a language model: how likely it finds the data, and what it writes.
+"""The accuracy session of a language model: how likely it finds the data, and what it writes and answers.
 
 The data is cut into windows; each is read in a fresh context behind the model's opening token. What is said of each
-position comes back, what it means is not known here.
+position comes back, what it means is not known here. A long evaluation is asked for in parts: then windows and
+questions come in an order drawn from the seed, so that those of the first parts are a sample of all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from harness.agent.runtimes import Array, Decoder
     from harness.agent.session import Session
 
-_SCORES = 1 << 21
+SCORES = 1 << 21
 """Scores that are held at a time: 8 MiB as float32."""
 _ITEM = 4
 
@@ -41,7 +42,9 @@ def run(session: Session) -> None:
     (w, m), the most likely token; window_bytes int64 (w,), of the text of the scored tokens, 0 without a tokenizer;
     written int32 (prompts, new_tokens), -1 after the end; text uint8, what was written, texts joined by NUL.
     As a reference: probe_token int32, probe_logp, probe_weight float32 (w, m, k). Compared with one: probe_logq
-    float32 (w, m, k). Scalars: load_s, window_count, opening, vocabulary, context_limit.
+    float32 (w, m, k). In parts: window_index int32 (w,), where each stands in the data. Scalars: load_s, window_count
+    (of all the data), opening, vocabulary, text_tokens (scored here). With questions: see
+    `harness.agent.language.questions`.
 
     Raises:
         Refusal: `input` when the data is too short, `tokens` when the reference has other tokens than this model.
@@ -52,21 +55,48 @@ def run(session: Session) -> None:
     data = session.stored(session.request.data)
     prompts = make_prompts(asked, data, decoder)
     windows = _cut(read_tokens(data, decoder, asked.tokens), asked, decoder.opening)
-    session.arrays["tokens"] = np.array([window.targets for window in windows], dtype=np.int32)
-    judge = _Judge(asked, decoder.vocabulary, windows, _read_reference(session, asked))
+    session.scalars.update(
+        window_count=float(len(windows)), opening=float(decoder.opening), vocabulary=float(decoder.vocabulary)
+    )
     session.enter("run")
-    for number, window in enumerate(windows):
+    _score(session, decoder, windows, asked)
+    if asked.questions:
+        # Imported where it is needed, so that the heap of other sessions stays as it is.
+        from harness.agent.language import questions
+
+        questions.answer(session, decoder, asked)
+    if asked.writes:
+        texts = [write(decoder, prompt.tokens, asked, make_choice(asked), lambda: None) for prompt in prompts]
+        session.arrays["written"] = table(texts, asked.new_tokens)
+        session.arrays["text"] = np.frombuffer(b"\0".join(decoder.detokenize(text) for text in texts), dtype=np.uint8)
+
+
+def take_part(count: int, part: list[int], seed: int) -> list[int]:
+    """Return which of `count` items a part [first, count] holds; all in their order where none is asked for."""
+    if not part:
+        return list(range(count))
+    first, length = part
+    return [int(item) for item in np.random.default_rng(seed).permutation(count)[first : first + length]]
+
+
+def _score(session: Session, decoder: Decoder, windows: list[Window], asked: GenerationRequest) -> None:
+    """Read the windows that are asked for."""
+    chosen = take_part(len(windows), asked.windows, asked.seed)
+    reference = _read_reference(session, asked, windows)
+    if not chosen:
+        return
+    taken = [windows[index] for index in chosen]
+    session.arrays["tokens"] = np.array([window.targets for window in taken], dtype=np.int32)
+    if asked.windows:
+        session.arrays["window_index"] = np.array(chosen, dtype=np.int32)
+    judge = _Judge(asked, decoder.vocabulary, taken, {name: array[chosen] for name, array in reference.items()})
+    for number, window in enumerate(taken):
         decoder.reset()
         for start, scores in _read(decoder, window):
             judge.hear(number, start, scores)
     session.arrays.update(judge.arrays)
-    session.arrays["window_bytes"] = np.array([len(decoder.detokenize(item.targets)) for item in windows])
-    texts = [write(decoder, prompt.tokens, asked, make_choice(asked), lambda: None) for prompt in prompts]
-    session.arrays["written"] = table(texts, asked.new_tokens)
-    session.arrays["text"] = np.frombuffer(b"\0".join(decoder.detokenize(text) for text in texts), dtype=np.uint8)
-    session.scalars.update(
-        window_count=float(len(windows)), opening=float(decoder.opening), vocabulary=float(decoder.vocabulary)
-    )
+    session.arrays["window_bytes"] = np.array([len(decoder.detokenize(item.targets)) for item in taken])
+    session.scalars["text_tokens"] = float(sum(len(window.read) for window in taken))
 
 
 class _Judge:
@@ -117,12 +147,12 @@ def _cut(tokens: list[int], asked: GenerationRequest, opening: int) -> list[Wind
 
 
 def _read(decoder: Decoder, window: Window) -> Iterator[tuple[int, Array]]:
-    step = max(1, _SCORES // decoder.vocabulary)
+    step = max(1, SCORES // decoder.vocabulary)
     for start in range(0, len(window.read), step):
         yield start, decoder.feed(window.read[start : start + step], every=True)
 
 
-def _read_reference(session: Session, asked: GenerationRequest) -> dict[str, Array]:
+def _read_reference(session: Session, asked: GenerationRequest, windows: list[Window]) -> dict[str, Array]:
     """Read the probes of a reference, whose tokens must be this session's.
 
     Raises:
@@ -132,7 +162,7 @@ def _read_reference(session: Session, asked: GenerationRequest) -> dict[str, Arr
         return {}
     with np.load(session.stored(asked.compared), allow_pickle=False) as archive:
         theirs, probes = archive["tokens"], archive["probe_token"]
-    ours = session.arrays["tokens"]
+    ours = np.array([window.targets for window in windows], dtype=np.int32)
     if theirs.shape != ours.shape or not np.array_equal(theirs, ours):
         same = int((theirs == ours).sum()) if theirs.shape == ours.shape else 0
         words = f"the reference splits the data into other tokens ({same} of {theirs.size} are the same)"

@@ -42,15 +42,28 @@ class Loop(NamedTuple):
     calls: int
 
 
+class Load(NamedTuple):
+    """What is repeated in the window, and what alone after it; None: nothing."""
+
+    call: Callable[[], Any]
+    part: Callable[[], Any] | None = None
+
+
 def run(session: Session) -> None:
-    """Sample power around and during a window of inferences.
+    """Sample power around and during a window of inferences of sample 0; see `sample`."""
+    sample(session, lambda: Load(bind_first(session, session.load())))
+
+
+def sample(session: Session, bind: Callable[[], Load]) -> None:
+    """Sample power around and during a window of a load, and during one of a part of it.
 
     Arrays, unless the meter is external: power_t_s float64 (n,) and power_w (n,), with several rails also rail_w
     (n, rails); of counters instead energy_j (n, counters) and energy_range_j (counters,), 0 where it is not known.
     Scalars: load_start_s, window_start_s, window_end_s, load_end_s, inference_count, idle_{before,after}_{start,end}_s,
     plain_{before,after}_s per inference while nobody samples, power_late_count, power_rate_hz, control_before_s,
-    control_after_s, and of what the sensor tells: power_window_s, power_step_w, power_range_w, power_rival_ratio,
-    power_read_s, power_is_regular. Settings: power_source, power_scope, power_fault.
+    control_after_s, with a part part_start_s, part_end_s and part_count, and of what the sensor tells: power_window_s,
+    power_step_w, power_range_w, power_rival_ratio, power_read_s, power_is_regular. Settings: power_source, power_scope,
+    power_fault.
 
     Raises:
         Refusal: `sensor` when the meter is not there.
@@ -61,7 +74,8 @@ def run(session: Session) -> None:
     rails = _find_rails(session, request.meter)
     sampler = _make_sampler(rails, request.meter, request.deadline_s)
     session.scalars["control_before_s"] = time_control_s()
-    call = bind_first(session, session.load())
+    load = bind()
+    call = load.call
     session.enter("run")
     for _ in range(max(1, request.warmup)):
         call()
@@ -70,7 +84,7 @@ def run(session: Session) -> None:
     session.scalars["plain_before_s"] = _time_plain(call, request.window_s)
     if sampler:
         sampler.start(_other_cores(session.cores))
-    window = _measure(session, call)
+    window = _measure(session, load)
     if sampler:
         _keep(session, rails, sampler.stop())
         session.scalars["power_is_regular"] = float(sampler.is_regular)
@@ -108,14 +122,19 @@ def _make_sampler(rails: list[Rail], meter: MeterRequest, longest_s: float) -> P
     return PowerSampler(rails, meter.rate_hz, longest_s)
 
 
-def _measure(session: Session, call: Callable[[], Any]) -> Loop:
-    """Idle, load before the window, window, load after it, idle; the idle times are noted as marks."""
-    request, scalars = session.request, session.scalars
+def _measure(session: Session, load: Load) -> Loop:
+    """Idle, load before the window, window, load after it, the part alike, idle; the idle times are noted as marks."""
+    request, scalars, call = session.request, session.scalars, load.call
     _idle(request.lead_s)
     scalars["idle_before_start_s"], scalars["idle_before_end_s"] = _idle(request.idle_s)
     scalars["load_start_s"] = _loop(call, 0, request.lead_s).start_s
     window = _loop(call, request.repeat, request.window_s)
     scalars["load_end_s"] = _loop(call, 0, request.lead_s).end_s
+    if load.part:
+        _loop(load.part, 0, request.lead_s)
+        part = _loop(load.part, request.repeat, request.window_s)
+        scalars.update(part_start_s=part.start_s, part_end_s=part.end_s, part_count=float(part.calls))
+        _loop(load.part, 0, request.lead_s)
     _idle(request.lead_s)
     scalars["idle_after_start_s"], scalars["idle_after_end_s"] = _idle(request.idle_s)
     return window
