@@ -17,6 +17,9 @@ from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRe
 from harness.records.plan import PlannedCell
 from harness.spec.model import Device, Tier, Workload
 
+_CONTROLLERS = frozenset({"questions", "checker", "budget_tokens", "budget_s"})
+"""What is said of a generation and is not the board's business, or goes there as a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -30,7 +33,14 @@ class Arm:
     provider: str = ""
 
     def request(
-        self, session: PlannedSession, planned: PlannedCell, device: Device, *, data: str, compared: str = ""
+        self,
+        session: PlannedSession,
+        planned: PlannedCell,
+        device: Device,
+        *,
+        data: str,
+        compared: str = "",
+        questions: str = "",
     ) -> SessionRequest:
         """Ask for one session.
 
@@ -40,8 +50,10 @@ class Arm:
             device: the board.
             data: hash of the evaluation data in the board's store.
             compared: hash there of what a language model's reference brought; empty: nothing is compared.
+            questions: hash there of the questions to it; empty: none.
         """
         workload = planned.workload
+        is_judged = session.kind is SessionKind.ACCURACY
         energy = session.kind is SessionKind.ENERGY
         times = energy_times(device.power) if energy and device.power else NOT_METERED
         return SessionRequest(
@@ -66,7 +78,7 @@ class Arm:
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy else None,
             generation=generation_request(
-                workload, compared=compared if session.kind is SessionKind.ACCURACY else "", probes=0
+                workload, compared=compared if is_judged else "", questions=questions if is_judged else "", probes=0
             ),
         )
 
@@ -106,13 +118,14 @@ class Arm:
         )
 
 
-def generation_request(workload: Workload, *, compared: str, probes: int) -> GenerationRequest | None:
+def generation_request(workload: Workload, *, compared: str, questions: str, probes: int) -> GenerationRequest | None:
     """Ask a language model; None for other tasks. See the fields of GenerationRequest."""
     asked = workload.generation
     if asked is None:
         return None
-    fields = {**dataclasses.asdict(asked), "prompts": list(asked.prompts), "probes": probes}
-    return GenerationRequest(**fields, compared=compared)
+    fields = {name: value for name, value in dataclasses.asdict(asked).items() if name not in _CONTROLLERS}
+    fields |= {"prompts": list(asked.prompts), "probes": probes}
+    return GenerationRequest(**fields, compared=compared, questions=questions)
 
 
 def _meter(device: Device) -> MeterRequest | None:

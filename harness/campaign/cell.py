@@ -19,6 +19,7 @@ from harness.agent.message import SessionReply, SessionRequest
 from harness.campaign import attribution
 from harness.campaign.arm import Arm
 from harness.campaign.budget import Budget
+from harness.campaign.evaluation import LongRun
 from harness.campaign.explain import Explaining
 from harness.campaign.incident import (
     CONFORMANCE,
@@ -30,6 +31,7 @@ from harness.campaign.incident import (
     incident_of,
     session_incident,
 )
+from harness.campaign.language import LanguageWork, SoFar, reference_of
 from harness.campaign.reference import Computed, Controller, read_labels
 from harness.campaign.session import COOL_S, PAUSE_S, PlannedSession, counts_work, next_again, order_pair
 from harness.campaign.work import CellEvidence, CellWork, draw_coins
@@ -60,6 +62,7 @@ class CellMeasurement:
         cancel: set when the run is stopped.
         budget: the board's device time, which the cell's sessions are charged to.
         reference: what the controller computes; a language model is asked on the board about what it brings.
+        long_run: for evaluations in parts; None: they are made in one.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class CellMeasurement:
         cancel: threading.Event,
         budget: Budget,
         reference: Computed | None = None,
+        long_run: LongRun | None = None,
     ) -> None:
         self._board = board
         self._work = work
@@ -80,9 +84,9 @@ class CellMeasurement:
         self._references: dict[str, ArrayRef] = {}
         self._builds: dict[str, str] = {}
         self._arms: dict[Role, Arm] = {}
-        self._reference = reference
-        self._data, self._compared = "", ""
+        self._data = ""
         self._incidents: list[Incident] = []
+        self._language = LanguageWork(work, self._ask, self._incidents.append, reference, long_run)
         self._explaining = Explaining(work, self._ask, self._keep, self._add, lambda: board.record.snapshot)
         self._failed: set[Role] = set()
         self._blind = False
@@ -150,7 +154,7 @@ class CellMeasurement:
             model = self._deploy(files.baseline, planned.baseline.sha256)
             self._arms[Role.BASELINE] = replace(candidate, model=model, suffix=files.baseline.suffix)
         self._data = self._deploy(files.data, planned.data.sha256)
-        self._compared = self._deploy_reference()
+        self._language.deploy(self._deploy)
         for session in self._queue():
             self._measure_session(session)
         while self._pairing is not None and (ask := self._next_pair(self._pairing)) is not None:
@@ -189,26 +193,14 @@ class CellMeasurement:
 
     def _deploy(self, path: Path, planned_sha256: str) -> str:
         digest = self._board.deploy(path)
-        if digest != planned_sha256:
+        if planned_sha256 and digest != planned_sha256:
             raise InfraError(f"{path.name} was changed after it was planned", code="integrity")
         return digest
 
-    def _deploy_reference(self) -> str:
-        """Bring what a language model's reference said to the board; empty where nothing is to be compared.
-
-        A reference that cannot be computed is an incident of its own at the end of the cell.
-        """
-        if self._reference is None or self._work.planned.workload.generation is None:
-            return ""
-        try:
-            self._reference.outputs()
-        except FleetgateError:
-            return ""
-        return self._board.deploy(self._reference.path)
-
     def _request(self, session: PlannedSession) -> SessionRequest:
         arm, device = self._arms[session.role], self._work.device
-        request = arm.request(session, self._work.planned, device, data=self._data, compared=self._compared)
+        files = {"data": self._data, "compared": self._language.compared, "questions": self._language.questions}
+        request = arm.request(session, self._work.planned, device, **files)
         return replace(request, count_work=counts_work(self._work.wanted, device))
 
     def _next_pair(self, pairing: Pairing) -> Ask | None:
@@ -238,15 +230,25 @@ class CellMeasurement:
         if is_lost or (self._blind and session.kind is SessionKind.ENERGY):
             return
         request = self._request(session)
-        seen = self._ask(request)
+        seen = self._language.observe(session.kind, request, lambda: self._so_far(session))
         if seen.reply.error is not None:
             first = seen
-            seen = self._ask(replace(request, nonce=secrets.token_hex(16)))
+            again = replace(request, nonce=secrets.token_hex(16))
+            seen = self._language.observe(session.kind, again, lambda: self._so_far(session))
             if seen.reply.error is not None:
                 self._blame(session.role, seen.reply)
                 return
             self._incidents.append(flaky_incident(session.role, first.reply))
         self._keep(session, seen)
+
+    def _so_far(self, session: PlannedSession) -> SoFar:
+        arm, order = self._arms[session.role], len(self._sessions)
+        return SoFar(
+            self._record(),
+            self._arrays,
+            lambda seen, arrays: arm.record(session, seen.reply, order, arrays),
+            board_fingerprint(self._board.record.facts),
+        )
 
     def _ask(self, request: SessionRequest) -> SessionSeen:
         if self._cancel.is_set():
@@ -272,7 +274,7 @@ class CellMeasurement:
 
     def _add(self, key: str, array: np.ndarray) -> ArrayRef:
         self._arrays[key] = array
-        return ArrayRef(key, tuple(int(size) for size in array.shape), str(array.dtype))
+        return reference_of(key, array)
 
     def _keep_references(self, controller: Controller) -> None:
         """Copy labels and what the controller computed beside the samples, so that a replay needs nothing else."""
@@ -284,6 +286,8 @@ class CellMeasurement:
             return
         if labels is not None:
             self._references["labels"] = self._add("labels", labels)
+        for name, array in self._language.key().items():
+            self._references[name] = self._add(name, array)
         if controller.reference is not None:
             self._keep_computed("reference", controller.reference)
         if controller.candidate is not None and self._work.wanted.conformance:
@@ -296,7 +300,7 @@ class CellMeasurement:
             self._incidents.append(controller_incident(name, error))
             return
         self._builds[name] = computed.build
-        for output, array in outputs.items():
+        for output, array in (self._language.with_scores(outputs) if name == "reference" else outputs).items():
             if output == PROBED:  # only the board needs to know which tokens it was asked about
                 continue
             self._references[f"{name}/{output}"] = self._add(f"{name}/{output}", array)

@@ -21,7 +21,7 @@ from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.profile import Profile
 from harness.spec import check_scopes, effective_limits
-from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite, Tier
+from harness.spec.model import Artifact, Device, Farm, Generation, Limit, LimitKind, Origin, Suite, Tier, Workload
 from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets
@@ -38,6 +38,9 @@ class CellFiles:
     baseline: Path | None = None
     reference: Path | None = None
     reference_runtime: str = ""
+    questions: Path | None = None
+    checker: str = ""
+    """`file.py:function`, the file absolute."""
     recorded_profile: Profile | None = None
     """What each operator cost in the committed baseline, if it says so."""
 
@@ -111,6 +114,10 @@ def plan_cell(
     data = identify(Path(suite.workload.data), folder, artifact.origin)
     reference = Path(suite.reference) if suite.reference else None
     family = suite.reference_runtime or (runtime_of(reference) if reference else "")
+    asked = suite.workload.generation or Generation()
+    questions = identify(Path(asked.questions), folder, artifact.origin) if asked.questions else None
+    program, _, function = asked.checker.rpartition(":")
+    checker = identify(Path(program), folder, artifact.origin) if program else None
     cell = PlannedCell(
         key=f"{suite.name}::{artifact.name}[{device.name}]",
         suite=suite.name,
@@ -123,7 +130,7 @@ def plan_cell(
         build=runtime_build(artifact, device),
         provider=artifact.provider,
         threads=artifact.threads or device.threads,
-        workload=replace(suite.workload, data=data.name),
+        workload=_relative(suite.workload, data, questions, f"{checker.name}:{function}" if checker else ""),
         limits=limits,
         model=identify(Path(artifact.file), folder, artifact.origin),
         data=data,
@@ -134,6 +141,8 @@ def plan_cell(
         skip_reason=""
         if applies(artifact, device)
         else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only",
+        questions=questions,
+        checker=checker,
     )
     cell = _with_history(cell, baselines, artifact.origin)
     paths = CellFiles(
@@ -142,9 +151,19 @@ def plan_cell(
         baseline=Path(artifact.baseline) if artifact.baseline else None,
         reference=reference,
         reference_runtime=family,
+        questions=Path(asked.questions) if asked.questions else None,
+        checker=asked.checker,
         recorded_profile=recorded_profile(baselines, cell) if baselines and not cell.skip_reason else None,
     )
     return cell, paths
+
+
+def _relative(workload: Workload, data: FileIdentity, questions: FileIdentity | None, checker: str) -> Workload:
+    """Name the files of a workload as the plan does, relative to the suite's folder."""
+    asked = workload.generation
+    if asked is not None:
+        asked = replace(asked, questions=questions.name if questions else "", checker=checker)
+    return replace(workload, data=data.name, generation=asked)
 
 
 def check_limits(limits: Sequence[Limit], device: Device, planned: PlannedCell | None = None) -> list[Problem]:

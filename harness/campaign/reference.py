@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, "np.ndarray"]
 
-WRITTEN = ("tokens", "nll", "best", "window_bytes", "probe_")
+WRITTEN = ("tokens", "nll", "best", "window_bytes", "probe_", "question_", "choice_", "check_")
 """What is kept of a language model's answers."""
 CONTROLLER = "this machine"
 """Name of the lane that computes references; no board can have it, for its space."""
@@ -52,6 +52,8 @@ class Computation:
     data: Path
     data_sha256: str
     workload: Workload
+    questions: Path | None = None
+    questions_sha256: str = ""
 
     @property
     def build(self) -> str:
@@ -90,7 +92,10 @@ def of_candidate(cell: PlannedCell, files: CellFiles) -> Computation:
 
 
 def _computation(cell: PlannedCell, files: CellFiles, model: Path, sha256: str, family: str) -> Computation:
-    return Computation(model, sha256, family, files.data, cell.data.sha256, cell.workload)
+    questions = cell.questions.sha256 if cell.questions else ""
+    return Computation(
+        model, sha256, family, files.data, cell.data.sha256, cell.workload, files.questions, questions
+    )  # fmt: skip
 
 
 class ReferenceCache:
@@ -102,8 +107,14 @@ class ReferenceCache:
     def path(self, computation: Computation) -> Path:
         """Name the cache file of a computation."""
         text = f"{computation.sha256} {computation.data_sha256} {computation.build} {computation.workload.batch}"
-        if computation.workload.generation is not None:
-            text += json.dumps(dataclasses.asdict(computation.workload.generation), sort_keys=True)
+        asked = generation_request(
+            computation.workload,
+            compared="",
+            questions=computation.questions_sha256,
+            probes=_probes(computation.workload),
+        )
+        if asked is not None:
+            text += json.dumps(dataclasses.asdict(asked), sort_keys=True)
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}.npz"
 
     def read(self, path: Path) -> Mapping[str, np.ndarray] | None:
@@ -135,6 +146,8 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
     """
     runtime = board.ensure_runtime(computation.family, computation.build)
     workload = computation.workload
+    asked = computation.questions
+    questions = _deploy(board, asked, computation.questions_sha256) if asked else ""
     request = SessionRequest(
         nonce=secrets.token_hex(16),
         kind="accuracy",
@@ -147,15 +160,17 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
         repeat=workload.repeat,
         deadline_s=workload.deadline_s,
         count_work=False,
-        generation=generation_request(
-            workload, compared="", probes=workload.generation.probes if workload.generation else 0
-        ),
+        generation=generation_request(workload, compared="", questions=questions, probes=_probes(workload)),
     )
     seen = board.measure(request)
     if seen.reply.error is not None:
         raise InfraError(f"{computation.model.name}: {seen.reply.error.get('message', 'failed')}", code=UNUSABLE)
     kept = ("output_",) if workload.generation is None else WRITTEN
     return {name: array for name, array in seen.arrays.items() if name.startswith(kept)}
+
+
+def _probes(workload: Workload) -> int:
+    return workload.generation.probes if workload.generation else 0
 
 
 def _deploy(board: OpenBoard, path: Path, planned_sha256: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.campaign.budget import Budget
 from harness.campaign.cell import CellMeasurement
+from harness.campaign.evaluation import LongRun
 from harness.campaign.incident import UNUSABLE, incident_of
 from harness.campaign.plan import Campaign, CellFiles
 from harness.campaign.reference import (
@@ -121,10 +122,13 @@ class CampaignRun:
         family = self._family if cell.trial is None else max(len(paired_limits(cell, device)), 1)
         work = CellWork(cell, device, files, wanted, family)
         controller = self._controller(cell, files, wanted)
+        long_run = LongRun(
+            cache_folder() / "evaluations", lambda text: engine.say(cell.device, f"{work.title}: {text}")
+        )  # fmt: skip
 
         def run(board: OpenBoard, cancel: threading.Event) -> JobResult:
             budget = self._budgets[cell.device]
-            measurement = CellMeasurement(planted(board, cell), work, cancel, budget, controller.reference)
+            measurement = CellMeasurement(planted(board, cell), work, cancel, budget, controller.reference, long_run)
             return self._go_on(measurement, work, controller)
 
         self._cells[cell.key] = engine.submit(cell.device, Job(work.title, work.deadline_s, run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field, replace
 
+from harness.campaign.evaluation import LONGEST_S
 from harness.campaign.incident import incident_of
 from harness.campaign.plan import CellFiles
 from harness.campaign.reference import Arrays
@@ -51,7 +52,9 @@ class CellWork:
         slower = EMULATED_SLOWER if self.device.emulation is not None else 1.0
         # One more: the reference, where a loss is to be explained.
         sessions = len(self.sessions()) + 1 + most_pairs(self.planned, self.device)
-        return sessions * self.planned.workload.deadline_s * 2 * slower + INSTALL_S
+        asked = self.planned.workload.generation
+        evaluation_s = 2 * (asked.budget_s or LONGEST_S) * slower if asked is not None and asked.in_parts else 0.0
+        return sessions * self.planned.workload.deadline_s * 2 * slower + evaluation_s + INSTALL_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,10 @@ class _Lane:
                 self._settle(future, error=rest)
         self._say("lost" if self.lost else "done", f"lost: {self.lost}" if self.lost else f"done ({self._done})")
 
+    def say(self, text: str) -> None:
+        """Tell how far the job is."""
+        self._say("measuring", text)
+
     def _begin(self, step: str, seconds: float) -> None:
         with self._state:
             if not self._expired:
@@ -256,6 +260,10 @@ class Engine:
     def submit(self, device: str, job: Job) -> Future[Any]:
         """Queue a job; the future holds the job's value, or the FleetgateError that lost the board."""
         return self._lanes[device].submit(job)
+
+    def say(self, device: str, text: str) -> None:
+        """Tell how far the job of a board is; called from its thread."""
+        self._lanes[device].say(text)
 
     def finish(self, device: str) -> None:
         """Release the board after its last queued job."""

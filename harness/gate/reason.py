@@ -12,13 +12,22 @@ from harness.spec.model import Limit, LimitKind
 from harness.stats import Comparison
 from harness.stats.interval import PairedTable
 from harness.stats.proportion import samples_to_resolve
+from harness.stats.questions import ANSWERED, questions_needed
 from harness.units import Dimension, format
+
+EXACT_MATCH = "llm.exact_match"
+EXACT_WARNING = (
+    "warning: sound builds of one model write different texts, greedy ones too, from the first token that rounding "
+    "flips; prefer llm.kl or llm.same_top"
+)
 
 
 def explain_figure(limit: Limit, estimate: Estimate, outcome: Outcome, margin: float | None, words: str = "") -> str:
     """Explain a verdict on an absolute limit; `words` say why it is open, or how a failure was confirmed."""
     side = "above" if limit.kind is LimitKind.MAX else "below"
     figure = f"{_name(limit, estimate)} {show(estimate, METRICS[limit.metric].dimension, apart=limit.value)}"
+    if limit.metric == EXACT_MATCH:
+        figure = f"{figure} ({EXACT_WARNING})"
     if outcome is Outcome.PASS:
         return f"{figure} meets the limit {limit.text}{_spare(estimate, margin if limit.value else None)}"
     if outcome is Outcome.INCONCLUSIVE:
@@ -117,6 +126,8 @@ def _undecided(limit: Limit, estimate: Estimate) -> str:
         return f"not enough data to compare with the limit {limit.text} ({estimate.method})"
     if limit.kind is LimitKind.DROP and "resolves_points" in estimate.components:
         return _unresolved(limit, estimate)
+    if limit.metric in ANSWERED and limit.kind is LimitKind.MIN:
+        return _few_questions(limit, estimate)
     return f"within noise: the limit {limit.text} lies inside the interval"
 
 
@@ -134,6 +145,15 @@ def _unresolved(limit: Limit, estimate: Estimate) -> str:
     enough = samples_to_resolve(table, limit.value - estimate.value)
     more = f", about {enough:,} samples would tell them apart" if enough else ""
     return f"within noise: the limit {limit.text} lies inside the interval; {resolves}, but the loss is near it{more}"
+
+
+def _few_questions(limit: Limit, estimate: Estimate) -> str:
+    """Say that so few answers are no evidence, and how many would be."""
+    words = f"{estimate.n} questions are no evidence for the limit {limit.text}, which lies inside the bounds"
+    needed = questions_needed(estimate, limit.value)
+    if needed is None or needed <= estimate.n:
+        return f"{words}; the rate is too near to it"
+    return f"{words}; at this rate at least {needed:,} questions are needed"
 
 
 def _rounded_up(points: float) -> float:

@@ -15,10 +15,11 @@ from harness.stats.likelihood import DIVERGENCES, SURPRISES
 from harness.stats.noise import noise_of
 from harness.stats.outlook import RESOLVES, resolvable
 from harness.stats.pair import in_pairs
+from harness.stats.questions import ANSWERED
 from harness.stats.writing import TOKEN_TIMES
 from harness.units import Dimension, format
 
-_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.", *SURPRISES, *DIVERGENCES)
+_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.", *SURPRISES, *DIVERGENCES, *ANSWERED)
 _TIMED = ("latency.", "load.", "throughput", *TOKEN_TIMES)
 _SENSED = ("power.", "energy.", "thermal.")
 _NO_P99 = (

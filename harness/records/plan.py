@@ -133,6 +133,9 @@ class PlannedCell:
     """Of a self-test: the fault that is planted here and the answers that it must get."""
     calibration: CellCalibration | None = None
     """None: the cell was never calibrated on this device."""
+    questions: FileIdentity | None = None
+    checker: FileIdentity | None = None
+    """The file that holds the function which judges what a language model writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from harness import units
 from harness.errors import Problem
 from harness.spec.form import Form, one_of
 from harness.spec.model import Generation
 from harness.spec.tree import Document
+from harness.spec.validate import Refusal, quoted
+from harness.units import Dimension
 
 GREEDY = "greedy"
 TASK = "generation"
@@ -23,6 +28,11 @@ MOST_PROMPTS = 48 << 10
 """Bytes of all prompts as JSON: they travel in the request of each session, which holds 64 KiB."""
 
 
+LONGEST_S = 86_400.0
+_TOKENS = re.compile(r"([0-9]{1,9}) ?tokens?")
+_CHECKER = re.compile(r"[^:]{1,400}\.py:[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
 class SamplingForm(Form):
     """How tokens are drawn."""
 
@@ -33,6 +43,38 @@ class SamplingForm(Form):
 
 def _greedy(value: object) -> object:
     return None if value == GREEDY else value
+
+
+def read_budget(text: str) -> tuple[int, float]:
+    """Return (tokens, seconds) of a budget, one of them 0.
+
+    Raises:
+        Refusal: it is neither.
+    """
+    counted = _TOKENS.fullmatch(text)
+    if counted:
+        tokens = int(counted[1])
+        if not 1 <= tokens <= MOST_TOKENS:
+            raise Refusal(f"{quoted(text)} is impossible here", f"1 to {MOST_TOKENS} tokens")
+        return tokens, 0.0
+    try:
+        seconds = units.parse(text, Dimension.TIME)
+    except units.QuantityError:
+        raise Refusal(f"{quoted(text)} is no budget", "write '1000 tokens' or '20 min'") from None
+    if not 0 < seconds <= LONGEST_S:
+        raise Refusal(f"{quoted(text)} is impossible here", "above 0 s, at most 24 h")
+    return 0, seconds
+
+
+def _budget(value: str) -> str:
+    read_budget(value)
+    return value
+
+
+def _checker(value: str) -> str:
+    if not _CHECKER.fullmatch(value):
+        raise Refusal(f"{quoted(value)} names no checker", "write 'checks.py:function'")
+    return value
 
 
 class GenerationForm(Form):
@@ -69,11 +111,30 @@ class GenerationForm(Form):
     probes: int = Field(
         default=64, ge=4, le=4096, description="Tokens per position at which reference and artifact are compared."
     )
+    questions: str = Field(
+        default="",
+        description="Questions beside the suite, one JSON object a line: `prompt` with `choices` and `answer`, with "
+        "`regex`, with `text`, or for the `checker`; `kind` is `answer`, `format` or `refusal`.",
+        examples=["questions.jsonl"],
+        min_length=1,
+    )
+    checker: Annotated[str, AfterValidator(_checker), WithJsonSchema({"type": "string"})] = Field(
+        default="",
+        description="Python function beside the suite that gets a question's prompt and the text written, and returns "
+        "whether it passes, or a score from 0 to 1.",
+        examples=["checks.py:passes"],
+    )
+    budget: Annotated[str, AfterValidator(_budget), WithJsonSchema({"type": "string"})] = Field(
+        default="",
+        description="Tokens or time for data and questions: evaluated in parts, until every gate on them is decided.",
+        examples=["1000 tokens", "20 min"],
+    )
 
 
-def resolve(form: GenerationForm) -> Generation:
-    """Give what a form says."""
+def resolve(form: GenerationForm, folder: Path) -> Generation:
+    """Give what a form says; files are relative to the suite's folder."""
     sampling = form.sampling
+    tokens, seconds = read_budget(form.budget) if form.budget else (0, 0.0)
     return Generation(
         prompts=tuple(form.prompts),
         prompt_tokens=form.prompt_tokens,
@@ -87,6 +148,10 @@ def resolve(form: GenerationForm) -> Generation:
         window=form.window,
         tokens=form.tokens,
         probes=form.probes,
+        questions=str((folder / form.questions).absolute()) if form.questions else "",
+        checker=str((folder / form.checker).absolute()) if form.checker else "",
+        budget_tokens=tokens,
+        budget_s=seconds,
     )
 
 

@@ -114,6 +114,17 @@ def _divergence(name: str, description: str) -> Metric:
     )  # fmt: skip
 
 
+def _answered(name: str, description: str) -> Metric:
+    return Metric(
+        name, Dimension.RATIO, description, False, "accuracy", (LimitKind.MIN, LimitKind.DROP),
+        moves_with_day=False, high=1.0, generates=True,
+    )  # fmt: skip
+
+
+def _token_energy(name: str, description: str) -> Metric:
+    return Metric(name, Dimension.ENERGY, description, True, "energy", _WORSE_WHEN_MORE, True, generates=True)
+
+
 _ALL = (
     _latency("latency.p50", "Median time of one inference, single stream."),
     _latency("latency.p90", "90th percentile of the time of one inference."),
@@ -169,6 +180,15 @@ _ALL = (
         "llm.same_top", Dimension.RATIO, "Share of tokens whose most likely successor is the reference's.", False,
         "accuracy", (LimitKind.MIN,), moves_with_day=False, high=1.0, against_reference=True, generates=True,
     ),
+    _answered("llm.choice_accuracy", "Share of questions whose right choice has the highest log-likelihood."),
+    _answered("llm.choice_accuracy_norm", "The same by log-likelihood per byte of the choice's text."),
+    _answered("llm.pass_rate", "Share of questions whose written answer passes, or mean score of their checker."),
+    _answered("llm.format_rate", "The same of questions of kind `format`."),
+    _answered("llm.refusal_rate", "The same of questions of kind `refusal`."),
+    _answered("llm.exact_match", "Share of questions whose written answer is the text: see the warning in the guide."),
+    _token_energy("energy.per_token", "Energy of all texts, prompts included, per token written."),
+    _token_energy("energy.prompt_token", "Energy up to the first token, per token of the prompt."),
+    _token_energy("energy.new_token", "Energy of each token after the first."),
     _conformance(
         "conformance.flips", Dimension.COUNT,
         "Samples whose best class on the board is not the controller's for the same file, ties apart.",
@@ -184,7 +204,12 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
-_ANY_TASK = frozenset({"load.time", "work.load", "memory.peak", "memory.model", "storage.size", "thermal.max"})
+_ANY_TASK = frozenset(
+    {
+        "load.time", "work.load", "memory.peak", "memory.model", "storage.size", "thermal.max",
+        "power.mean", "power.idle",
+    }
+)  # fmt: skip
 
 
 def measured_by(metric: Metric, *, generates: bool) -> bool:
@@ -197,7 +222,7 @@ def limit_dimension(metric: Metric, kind: LimitKind) -> Dimension:
 
     The loss of a share is in points; how much less a language model expects its text is a relative change.
     """
-    if kind is LimitKind.REGRESS or (kind is LimitKind.DROP and metric.generates):
+    if kind is LimitKind.REGRESS or (kind is LimitKind.DROP and _is_surprise(metric)):
         return Dimension.RATIO
     return Dimension.POINTS if kind is LimitKind.DROP else metric.dimension
 
@@ -207,5 +232,9 @@ def limit_range(metric: Metric, kind: LimitKind) -> tuple[float, float]:
     if kind is LimitKind.REGRESS:
         return 0.0, 10.0 if metric.lower_is_better else 1.0
     if kind is LimitKind.DROP:
-        return 0.0, 10.0 if metric.generates else 1.0
+        return 0.0, 10.0 if _is_surprise(metric) else 1.0
     return metric.low, metric.high
+
+
+def _is_surprise(metric: Metric) -> bool:
+    return metric.generates and metric.dimension is Dimension.NUMBER

@@ -225,6 +225,19 @@ class Generation:
     window: int = 128
     tokens: int = 4096
     probes: int = 64
+    questions: str = ""
+    """File of questions (`harness.spec.questions`); empty: none."""
+    checker: str = ""
+    """`file.py:function` that judges what was written; empty: only regular expressions do."""
+    budget_tokens: int = 0
+    """Tokens of data and questions after which the evaluation ends; 0: no such budget."""
+    budget_s: float = 0.0
+    """Device time after which it ends; 0: no such budget."""
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether it is evaluated in parts until every gate is decided."""
+        return bool(self.budget_tokens or self.budget_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec import generation, validate, yaml
+from harness.spec import generation, questions, validate, yaml
 from harness.spec.consistency import Consistency, runtime_of
 from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title, one_of
 from harness.spec.generation import GenerationForm
@@ -138,6 +138,7 @@ def load_suite(path: Path) -> Suite:
         Consistency(document, path.parent, problems).check(gates)
     if document is not None and form is not None:
         generation.check(document, form.workload.generation, problems)
+        questions.check(document, form.workload.generation, path.parent, gates, problems)
     validate.finish(problems)
     assert form is not None
     assert document is not None
@@ -170,7 +171,7 @@ def _workload(work: WorkloadForm, folder: Path) -> Workload:
         output=work.output,
         deadline_s=work.deadline,
         attribution=Split(work.attribution),
-        generation=generation.resolve(written) if written is not None else None,
+        generation=generation.resolve(written, folder) if written is not None else None,
     )
 
 

@@ -30,6 +30,7 @@ from harness.stats.estimate import PAGE_BYTES, bounded, estimate, figure_label, 
 from harness.stats.evidence import Evidence, Missing, valid_pairs
 from harness.stats.figure import KINDS, session_figure, session_kind
 from harness.stats.likelihood import SURPRISES, reference_surprise, surprise_change
+from harness.stats.questions import ANSWERED, answered_loss
 from harness.stats.work import basis_of, is_counted, work_change
 
 MEASURED = "measured in this run"
@@ -80,14 +81,17 @@ def loss(evidence: Evidence, metric: str) -> Comparison | Missing:
     """
     if metric in SURPRISES:
         return _text_loss(evidence, metric)
+    if metric in ANSWERED:
+        found = answered_loss(evidence, metric)
+        return found if isinstance(found, Missing) else Comparison(*found, "reference")
     candidate, reference = hits(evidence, Role.CANDIDATE, metric), reference_hits(evidence, metric)
     whole = estimate(evidence, metric)
     if isinstance(whole, Missing):
         return whole
     if isinstance(candidate, Missing) or isinstance(reference, Missing):
         return candidate if isinstance(candidate, Missing) else reference  # type: ignore[return-value]
-    found = loss_estimate(paired_table(reference, candidate))
-    return Comparison(found, whole, rate_estimate(reference), "reference")
+    lost = loss_estimate(paired_table(reference, candidate))
+    return Comparison(lost, whole, rate_estimate(reference), "reference")
 
 
 def _text_loss(evidence: Evidence, metric: str) -> Comparison | Missing:

@@ -9,6 +9,8 @@ Which interval belongs to which metric is decided here and nowhere else:
 | wall-clock times, work on hardware | order statistics of the median over sessions |
 | accuracy and agreement | Wilson over samples |
 | likelihood of a text, divergence of a language model | Student's t over windows (`harness.stats.likelihood`) |
+| answers of a language model | exact binomial (`harness.stats.questions`) |
+| both, evaluated until decided | valid at any time (`harness.stats.sequence`) |
 | parity, conformance, storage, highest temperature | exact: a fact about these bytes and samples |
 """
 
@@ -31,6 +33,7 @@ from harness.stats.interval import Interval, median_interval, student_interval
 from harness.stats.likelihood import DIVERGENCES, SURPRISES, likelihood_estimate
 from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
+from harness.stats.questions import ANSWERED, answered_estimate
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.work import is_counted, work_estimate
 from harness.stats.writing import CACHE
@@ -61,13 +64,13 @@ def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Es
         return right if isinstance(right, Missing) else rate_estimate(right)
     if metric in SURPRISES or metric in DIVERGENCES:
         return likelihood_estimate(evidence, metric, role)
+    if metric in ANSWERED:
+        return answered_estimate(evidence, metric, role)
     if metric.startswith("parity."):
         return parity_estimate(evidence, metric, role)
     if metric.startswith("conformance."):
         return conformance_estimate(evidence, metric)
-    if metric == "storage.size":
-        return _storage(evidence, role)
-    return _temperature(evidence, role)
+    return _storage(evidence, role) if metric == "storage.size" else _temperature(evidence, role)
 
 
 def session_figures(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> FloatArray | Missing:

@@ -23,8 +23,9 @@ from harness.records.cell import Role, SessionKind
 from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.stats.evidence import AnyArray, Evidence, Missing, implausible
-from harness.stats.interval import Interval, quantile_interval, student_interval, wilson_interval
+from harness.stats.interval import Interval, quantile_interval
 from harness.stats.quantile import FloatArray, order_quantile
+from harness.stats.windows import common_windows, mean_bounds, reference_windows, share_bounds
 
 SURPRISES = frozenset({"llm.nll", "llm.perplexity", "llm.bits_per_byte"})
 DIVERGENCES = frozenset({"llm.kl", "llm.kl_p999", "llm.same_top"})
@@ -42,9 +43,8 @@ def likelihood_estimate(evidence: Evidence, metric: str, role: Role) -> Estimate
         return found
     tokens = int(found.size)
     if metric == "llm.kl":
-        bounds = student_interval(found.mean(axis=1))
-        value = float(found.mean())
-        return _bounded(value, bounds, len(found), f"Student's t over {len(found)} windows of {tokens} tokens, 90 %")
+        bounds, method = mean_bounds(evidence, found.mean(axis=1))
+        return _bounded(float(found.mean()), bounds, len(found), f"{method}; {tokens} tokens")
     bounds = quantile_interval(found.ravel(), TAIL)
     return _bounded(order_quantile(found.ravel(), TAIL), bounds, tokens, f"order statistics over {tokens} tokens")
 
@@ -60,11 +60,15 @@ def surprise_change(evidence: Evidence, metric: str, other: Role | None) -> Esti
     ours, theirs = _nll(evidence, Role.CANDIDATE), _other(evidence, other)
     if isinstance(ours, Missing) or isinstance(theirs, Missing):
         return ours if isinstance(ours, Missing) else theirs  # type: ignore[return-value]
+    if other is not None:
+        ours, theirs = common_windows(evidence, ours, theirs)
     if not _same_tokens(evidence, other):
         return Missing("the two models split the text into other tokens: windows do not pair", why=Abstention.INPUT)
     differences = ours.mean(axis=1) - theirs.mean(axis=1)
-    bounds, value = student_interval(differences), float(differences.mean())
-    method = f"paired by window: Student's t over {len(differences)} windows, 90 %"
+    if not differences.size:
+        return Missing("no window was scored by both models", why=Abstention.FEW)
+    bounds, told = mean_bounds(evidence, differences)
+    value, method = float(differences.mean()), f"paired by window: {told}"
     if metric == "llm.perplexity":
         return _bounded(math.expm1(value), _mapped(bounds, math.expm1), len(differences), method)
     level = float(theirs.mean())
@@ -78,13 +82,13 @@ def reference_surprise(evidence: Evidence, metric: str) -> Estimate | Missing:
     nll = _other(evidence, None)
     if isinstance(nll, Missing):
         return nll
-    return _surprise_of(metric, nll, evidence.reference("window_bytes"))
+    return _surprise_of(evidence, metric, nll, reference_windows(evidence, "window_bytes", Role.CANDIDATE))
 
 
 def divergence(evidence: Evidence, role: Role) -> FloatArray | Missing:
     """Return KL(reference || arm) of each token in nats, shape (windows, tokens); estimates may be just below 0."""
     logq = _array(evidence, role, "probe_logq")
-    logp, weight = evidence.reference("probe_logp"), evidence.reference("probe_weight")
+    logp, weight = (reference_windows(evidence, name, role) for name in ("probe_logp", "probe_weight"))
     if isinstance(logq, Missing):
         return logq
     if logp is None or weight is None:
@@ -99,7 +103,7 @@ def divergence(evidence: Evidence, role: Role) -> FloatArray | Missing:
 
 
 def _same_top(evidence: Evidence, role: Role) -> Estimate | Missing:
-    ours, theirs = _array(evidence, role, "best"), evidence.reference("best")
+    ours, theirs = _array(evidence, role, "best"), reference_windows(evidence, "best", role)
     if isinstance(ours, Missing):
         return ours
     if theirs is None:
@@ -107,11 +111,7 @@ def _same_top(evidence: Evidence, role: Role) -> Estimate | Missing:
     if ours.shape != theirs.shape or ours.ndim != 2 or not ours.size:
         return implausible(f"answers of shape {ours.shape} for a reference of shape {theirs.shape}")
     same = ours == theirs
-    windows = student_interval(same.mean(axis=1).astype(np.float64))
-    tokens = wilson_interval(int(same.sum()), int(same.size))
-    # Windows that all agree bound nothing, tokens that hang together too much: the wider end counts.
-    bounds = Interval(max(0.0, min(windows.low, tokens.low)), min(1.0, max(windows.high, tokens.high)), tokens.coverage)
-    method = f"wider of Student's t over {len(same)} windows and Wilson over {same.size} tokens"
+    bounds, method = share_bounds(evidence, same)
     return _bounded(float(same.mean()), bounds, len(same), method)
 
 
@@ -120,13 +120,14 @@ def _surprise(evidence: Evidence, metric: str, role: Role) -> Estimate | Missing
     if isinstance(nll, Missing):
         return nll
     lengths = _array(evidence, role, "window_bytes")
-    return lengths if isinstance(lengths, Missing) else _surprise_of(metric, nll, lengths)
+    return lengths if isinstance(lengths, Missing) else _surprise_of(evidence, metric, nll, lengths)
 
 
-def _surprise_of(metric: str, nll: FloatArray, lengths: AnyArray | None) -> Estimate | Missing:
+def _surprise_of(evidence: Evidence, metric: str, nll: FloatArray, lengths: AnyArray | None) -> Estimate | Missing:
     means = nll.mean(axis=1)
-    bounds, value, count = student_interval(means), float(means.mean()), len(means)
-    method = f"Student's t over {count} windows of {nll.size} tokens, 90 %"
+    value, count = float(means.mean()), len(means)
+    bounds, told = mean_bounds(evidence, means)
+    method = f"{told}; {nll.size} tokens"
     if metric == "llm.nll":
         return _bounded(value, bounds, count, method)
     if metric == "llm.perplexity":
@@ -146,7 +147,7 @@ def _nll(evidence: Evidence, role: Role) -> FloatArray | Missing:
 def _other(evidence: Evidence, other: Role | None) -> FloatArray | Missing:
     if other is not None:
         return _nll(evidence, other)
-    found = evidence.reference("nll")
+    found = reference_windows(evidence, "nll", Role.CANDIDATE)
     return _no_reference() if found is None else _checked(found)
 
 
@@ -172,9 +173,11 @@ def _array(evidence: Evidence, role: Role, name: str) -> AnyArray | Missing:
 
 def _same_tokens(evidence: Evidence, other: Role | None) -> bool:
     ours = _array(evidence, Role.CANDIDATE, "tokens")
-    theirs = evidence.reference("tokens") if other is None else _array(evidence, other, "tokens")
+    theirs = _array(evidence, other, "tokens") if other else reference_windows(evidence, "tokens", Role.CANDIDATE)
     if isinstance(ours, Missing) or isinstance(theirs, Missing) or theirs is None:
         return False
+    if other is not None:
+        ours, theirs = common_windows(evidence, ours, theirs)
     return ours.shape == theirs.shape and bool((ours == theirs).all())
 
 

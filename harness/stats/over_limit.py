@@ -24,9 +24,9 @@ OVER_SESSIONS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many of n are over the limit."""
+    """So many of n are over the limit; of scores from 0 to 1, their sum."""
 
-    over: int
+    over: float
     n: int
 
 
