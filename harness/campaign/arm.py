@@ -73,7 +73,7 @@ class Arm:
             window_s=times.window_s,
             idle_s=times.idle_s,
             lead_s=times.lead_s,
-            deadline_s=workload.deadline_s + times.longest_s,
+            deadline_s=workload.deadline_s + times.longest_s * (2 if workload.generation else 1),
             deterministic=device.tier is Tier.DETERMINISTIC,
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy else None,

@@ -38,10 +38,12 @@ class Grader:
     Args:
         questions: in file order.
         checker: `file.py:function`, the file absolute; empty: no question needs one.
+        limit_s: longest time to judge, beside LONGEST_TEXT_S for each text.
     """
 
     questions: tuple[Question, ...]
     checker: str = ""
+    limit_s: float = LONGEST_S
 
     @staticmethod
     def read(path: Path, checker: str) -> Grader:
@@ -94,7 +96,7 @@ class Grader:
             for item, text in zip(asked, texts, strict=True)
         ]
         work = json.dumps({"checker": self.checker, "texts": items}).encode()
-        limit_s = LONGEST_S + LONGEST_TEXT_S * len(texts)
+        limit_s = self.limit_s + LONGEST_TEXT_S * len(texts)
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as said:
             given.write(work)
             given.seek(0)

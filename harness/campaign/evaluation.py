@@ -18,6 +18,7 @@ from harness.agent.message import SessionRequest
 from harness.campaign.parts import MOST_PARTS, Part, PartFolder
 from harness.device.envelope import SessionResult
 from harness.errors import InfraError
+from harness.gate.evaluation import QUESTIONS, TEXT
 from harness.spec.model import Generation
 
 if TYPE_CHECKING:
@@ -41,6 +42,27 @@ class LongRun:
     tell: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the next part scores: (first, count) of windows and of questions."""
+
+    windows: tuple[int, int]
+    lines: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Windows or questions: how many are scored and left, and how many tokens each takes."""
+
+    done: int
+    left: int
+    tokens: float
+
+    def take(self, share: float) -> tuple[int, int]:
+        """Return (first, count) of a share of what is left, at least one."""
+        return self.done, min(self.left, max(1, int(share * self.left)))
+
+
 class Evaluation:
     """One arm's evaluation in parts.
 
@@ -48,7 +70,7 @@ class Evaluation:
         asked: says the budget.
         kept: parts of this evaluation, of earlier runs too.
         ask: runs one session.
-        is_decided: whether the parts so far answer every gate.
+        undecided: says which of TEXT and QUESTIONS still have an open gate after the parts so far.
         tell: hears how far it is.
     """
 
@@ -57,11 +79,11 @@ class Evaluation:
         asked: Generation,
         kept: PartFolder,
         ask: Callable[[SessionRequest], SessionSeen],
-        is_decided: Callable[[SessionSeen], bool],
+        undecided: Callable[[SessionSeen], frozenset[str]],
         tell: Callable[[str], None],
     ) -> None:
         self._asked, self._kept, self._ask = asked, kept, ask
-        self._is_decided, self._tell = is_decided, tell
+        self._undecided, self._tell = undecided, tell
 
     def run(self, request: SessionRequest) -> SessionSeen:
         """Evaluate to the end.
@@ -72,9 +94,10 @@ class Evaluation:
         assert request.generation is not None
         parts = self._kept.load()
         earlier = len(parts)
-        while not (end := self._find_end(parts)):
-            windows, lines = self._next(parts)
-            generation = replace(request.generation, windows=windows, lines=lines, writes=not parts)
+        while isinstance(step := self._next(parts), Step):
+            generation = replace(
+                request.generation, windows=list(step.windows), lines=list(step.lines), writes=not parts
+            )  # fmt: skip
             seen = self._ask(replace(request, nonce=secrets.token_hex(16), generation=generation))
             if seen.reply.error is not None:
                 return seen
@@ -84,42 +107,36 @@ class Evaluation:
             parts.append(part)
             self._tell(_progress(parts, earlier))
         self._kept.clear()
-        words = f"{_progress(parts, earlier)}; ended: {end}"
         whole = merge(parts)
-        return replace(whole, reply=replace(whole.reply, settings={**whole.reply.settings, "evaluation": words}))
+        settings = {**whole.reply.settings, "evaluation": f"{_progress(parts, earlier)}; ended: {step}"}
+        return replace(whole, reply=replace(whole.reply, settings=settings))
 
-    def _find_end(self, parts: list[Part]) -> str:
-        """Say why the evaluation is over, or nothing."""
+    def _next(self, parts: list[Part]) -> Step | str:
+        """Choose the next part: first one window and one question, then what the pace allows; or say why it is over."""
         if not parts:
-            return ""
-        if all(done >= total for done, total in (_windows(parts), _questions(parts))):
-            return "everything is scored"
+            return Step((0, 1), (0, 1))
         if _tokens(parts) >= (self._asked.budget_tokens or math.inf) or self._seconds_left(parts) <= 0:
             return "the budget is spent"
+        text, questions = _text(parts), _questions(parts)
+        if text.left == questions.left == 0:
+            return "everything is scored"
         if len(parts) >= MOST_PARTS:
             return f"{MOST_PARTS} parts"
-        return "every gate is decided" if self._is_decided(merge(parts)) else ""
+        wanted = self._undecided(merge(parts))
+        text = text if TEXT in wanted else replace(text, left=0)
+        questions = questions if QUESTIONS in wanted else replace(questions, left=0)
+        if text.left == questions.left == 0:
+            return "every gate is decided" if not wanted else "what is undecided is scored to its end"
+        share = self._share(parts, text.left * text.tokens + questions.left * questions.tokens)
+        return Step(text.take(share), questions.take(share))
 
-    def _next(self, parts: list[Part]) -> tuple[list[int], list[int]]:
-        """Choose [first, count] of windows and of questions: first one of each, then what the pace allows."""
-        if not parts:
-            return [0, 1], [0, 1]
-        share = self._share(parts)
-        return _slice(*_windows(parts), share), _slice(*_questions(parts), share)
-
-    def _share(self, parts: list[Part]) -> float:
-        """Give the share of the whole evaluation that fits into one part and into what is left of the budget."""
-        (windows, all_windows), (questions, all_questions) = _windows(parts), _questions(parts)
-        spent = sum(part.seconds for part in parts)
-        whole_tokens = (
-            _sum(parts, "text_tokens") / max(windows, 1) * all_windows
-            + _sum(parts, "question_tokens") / max(questions, 1) * all_questions
-        )
-        whole_s = spent / max(_tokens(parts), 1.0) * whole_tokens
+    def _share(self, parts: list[Part], tokens: float) -> float:
+        """Give the share of what is left, so many tokens, that fits into one part and into the rest of the budget."""
+        pace_s = sum(part.seconds for part in parts) / max(_tokens(parts), 1.0)
         longest_s = max(PART_S, LOADS * parts[0].reply.scalars.get("load_s", 0.0))
-        left_s = min(longest_s, max(self._seconds_left(parts), 0.0))
-        left_tokens = max((self._asked.budget_tokens or math.inf) - _tokens(parts), 0.0)
-        return min(1.0, left_s / max(whole_s, 1e-9), left_tokens / max(whole_tokens, 1.0))
+        left_s = min(longest_s, self._seconds_left(parts))
+        left_tokens = (self._asked.budget_tokens or math.inf) - _tokens(parts)
+        return min(1.0, left_s / max(pace_s * tokens, 1e-9), left_tokens / max(tokens, 1.0))
 
     def _seconds_left(self, parts: list[Part]) -> float:
         return (self._asked.budget_s or LONGEST_S) - sum(part.seconds for part in parts)
@@ -140,20 +157,18 @@ def merge(parts: list[Part]) -> SessionResult:
     return SessionResult(reply, arrays, sum(part.seconds for part in parts))
 
 
-def _slice(done: int, total: int, share: float) -> list[int]:
-    return [done, min(total - done, max(1, int(share * total))) if done < total else 0]
+def _text(parts: list[Part]) -> Source:
+    return _source(parts, "window_index", "window_count", "text_tokens")
 
 
-def _windows(parts: list[Part]) -> tuple[int, int]:
-    return _count(parts, "window_index"), int(parts[0].reply.scalars.get("window_count", 0.0))
+def _questions(parts: list[Part]) -> Source:
+    return _source(parts, "question_index", "question_count", "question_tokens")
 
 
-def _questions(parts: list[Part]) -> tuple[int, int]:
-    return _count(parts, "question_index"), int(parts[0].reply.scalars.get("question_count", 0.0))
-
-
-def _count(parts: list[Part], name: str) -> int:
-    return sum(len(part.arrays[name]) for part in parts if name in part.arrays)
+def _source(parts: list[Part], index: str, count: str, tokens: str) -> Source:
+    done = sum(len(part.arrays[index]) for part in parts if index in part.arrays)
+    total = int(parts[0].reply.scalars.get(count, 0.0))
+    return Source(done, max(total - done, 0), _sum(parts, tokens) / max(done, 1))
 
 
 def _sum(parts: list[Part], name: str) -> float:
@@ -165,10 +180,10 @@ def _tokens(parts: list[Part]) -> float:
 
 
 def _progress(parts: list[Part], earlier: int) -> str:
-    (windows, all_windows), (questions, all_questions) = _windows(parts), _questions(parts)
-    words = f"{windows} of {all_windows} windows"
-    if all_questions:
-        words += f", {questions} of {all_questions} questions"
+    text, questions = _text(parts), _questions(parts)
+    words = f"{text.done} of {text.done + text.left} windows"
+    if questions.done:
+        words += f", {questions.done} of {questions.done + questions.left} questions"
     words += f", {_tokens(parts):,.0f} tokens in {len(parts)} parts"
     return f"{words}, {earlier} of them from {parts[0].measured_at}" if earlier else words
 

@@ -18,7 +18,7 @@ from harness.campaign.reference import Arrays, Computed
 from harness.campaign.work import CellWork
 from harness.device.envelope import SessionResult
 from harness.errors import FleetgateError, InfraError
-from harness.gate.evaluation import is_decided
+from harness.gate.evaluation import undecided
 from harness.records.cell import ArrayRef, CellRecord, Incident, SessionKind, SessionRecord
 from harness.records.outcome import Attribution, Outcome
 from harness.stats import Evidence
@@ -96,10 +96,10 @@ class LanguageWork:
             return self._ask_and_grade(request)
         folder = PartFolder(long_run.root / parts_key(request, [planned.device, so_far().board]))
 
-        def decided(seen: SessionSeen) -> bool:
-            return is_decided(self._foresee(so_far(), seen))
+        def open_ends(seen: SessionSeen) -> frozenset[str]:
+            return undecided(self._foresee(so_far(), seen))
 
-        return Evaluation(asked, folder, self._ask_and_grade, decided, long_run.tell).run(request)
+        return Evaluation(asked, folder, self._ask_and_grade, open_ends, long_run.tell).run(request)
 
     def key(self) -> Arrays:
         """Give which answers are right, and what each question counts for."""

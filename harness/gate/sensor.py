@@ -18,12 +18,14 @@ from harness.stats.energy import SessionEnergy, session_energy
 from harness.stats.estimate import energy_components
 from harness.stats.evidence import valid_sessions
 from harness.stats.figure import SENSED_FIGURES, is_modelled
+from harness.stats.token_energy import TOKEN_ENERGY
 from harness.units import Dimension, format
 
 
 def with_sensor(evidence: Evidence, verdict: Verdict) -> Verdict:
     """Add what the sensor leaves open to a verdict on what it measured; other verdicts are returned as they are."""
-    if verdict.metric not in SENSED_FIGURES or is_modelled(evidence, verdict.metric) or verdict.candidate is None:
+    is_sensed = verdict.metric in SENSED_FIGURES or verdict.metric in TOKEN_ENERGY
+    if not is_sensed or is_modelled(evidence, verdict.metric) or verdict.candidate is None:
         return verdict
     sessions = valid_sessions(evidence, Role.CANDIDATE, SessionKind.ENERGY)
     found = [] if isinstance(sessions, Missing) else [session_energy(evidence, session) for session in sessions]

@@ -66,8 +66,10 @@ def read_budget(text: str) -> tuple[int, float]:
     return 0, seconds
 
 
-def _budget(value: str) -> str:
-    read_budget(value)
+def _budget(value: object) -> object:
+    """Check a budget; a bare number is told what it lacks, what is neither is the form's to refuse."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        read_budget(str(value))
     return value
 
 
@@ -124,7 +126,7 @@ class GenerationForm(Form):
         "whether it passes, or a score from 0 to 1.",
         examples=["checks.py:passes"],
     )
-    budget: Annotated[str, AfterValidator(_budget), WithJsonSchema({"type": "string"})] = Field(
+    budget: Annotated[str, BeforeValidator(_budget), WithJsonSchema({"type": "string"})] = Field(
         default="",
         description="Tokens or time for data and questions: evaluated in parts, until every gate on them is decided.",
         examples=["1000 tokens", "20 min"],

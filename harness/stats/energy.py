@@ -32,6 +32,8 @@ from harness.stats.trace import CounterTrace, PowerTrace, unwrap
 
 LARGEST_IDLE_DRIFT = 0.02
 FEWEST_INFERENCES = 10
+FEWEST_TEXTS = 3
+"""… of a language model, which takes seconds over one; the window begins and ends with a text."""
 FEWEST_COUNTS = 20
 """Changes of a counter in the window: its edges lie between two of them."""
 LARGEST_STILL = 8.0
@@ -81,7 +83,7 @@ class SessionEnergy:
 
 
 def session_energy(evidence: Evidence, session: SessionRecord) -> SessionEnergy | Missing:
-    """Integrate one energy session, or say why there is no number.
+    """Integrate one energy session, or say why there is no number; an inference of a language model is all its texts.
 
     Source: MLPerf Tiny (window edges), GUM for what the checks protect.
     """
@@ -91,8 +93,9 @@ def session_energy(evidence: Evidence, session: SessionRecord) -> SessionEnergy 
         return found
     trace, window = found
     inferences = session.scalars.get("inference_count", 0.0)
-    if inferences < FEWEST_INFERENCES:
-        return _spoiled(f"{inferences:g} inferences in the window, at least {FEWEST_INFERENCES} needed")
+    fewest = FEWEST_INFERENCES if evidence.planned.workload.generation is None else FEWEST_TEXTS
+    if inferences < fewest:
+        return _spoiled(f"{inferences:g} inferences in the window, at least {fewest} needed")
     loaded = trace.between(*window)
     unsure = energy_uncertainty(trace, window, sensor)
     if unsure.edges > MOST_EDGE * loaded.energy_j():

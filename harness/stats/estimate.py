@@ -35,6 +35,7 @@ from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
 from harness.stats.questions import ANSWERED, answered_estimate
 from harness.stats.timed_output import timed_output_problem
+from harness.stats.token_energy import TOKEN_ENERGY
 from harness.stats.work import is_counted, work_estimate
 from harness.stats.writing import CACHE
 
@@ -121,7 +122,7 @@ def interval_over_sessions(
 
 def is_near_normal(evidence: Evidence, metric: str) -> bool:
     """Tell whether the metric's sessions scatter so little and evenly that Student's t may bound them."""
-    if metric.startswith("memory.") or metric in SENSED_FIGURES:
+    if metric.startswith("memory.") or metric in SENSED_FIGURES or metric in TOKEN_ENERGY:
         return True
     return evidence.planned.tier is Tier.DETERMINISTIC
 

@@ -16,6 +16,7 @@ from harness.spec.model import MODELLED, SIMULATED, Device, Tier
 from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
+from harness.stats.token_energy import TOKEN_ENERGY, token_energy
 from harness.stats.writing import CACHE, TOKEN_TIMES, TOKEN_WORK, token_time, token_work
 
 QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "latency.p99": 0.99}
@@ -38,7 +39,7 @@ KINDS = {
     "memory.model": SessionKind.MEMORY,
     CACHE: SessionKind.MEMORY,
     **dict.fromkeys((*TOKEN_TIMES, *TOKEN_WORK), SessionKind.TIMING),
-    **dict.fromkeys(SENSED_FIGURES, SessionKind.ENERGY),
+    **dict.fromkeys((*SENSED_FIGURES, *TOKEN_ENERGY), SessionKind.ENERGY),
 }
 """Metrics that have one figure per session, and the kind of session that brings it."""
 
@@ -186,4 +187,5 @@ _RULES: dict[str, Callable[[Evidence, SessionRecord, str], float | Missing]] = {
     **dict.fromkeys(TOKEN_TIMES, token_time),
     **dict.fromkeys(TOKEN_WORK, token_work),
     **dict.fromkeys(SENSED_FIGURES, _sensed),
+    **dict.fromkeys(TOKEN_ENERGY, token_energy),
 }

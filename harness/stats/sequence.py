@@ -20,7 +20,7 @@ MIXED = 4.0
 """Variance of the effects that the mixture is made of, in variances of one sample."""
 FEWEST = 6
 """Means of fewer windows are not near enough to normal."""
-_STEPS = 60
+_STEPS = 40
 
 
 def mean_sequence(samples: FloatArray) -> Interval:

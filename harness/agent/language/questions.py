@@ -109,21 +109,34 @@ def _weigh(question: Question, decoder: Decoder, asked: GenerationRequest, index
     if common + opened < 1 or any(len(whole) <= common for whole in wholes):
         raise Refusal("input", f"question {index}: an answer has no token behind the prompt")
     head = _fit(wholes[0][:common], max(len(whole) for whole in wholes) - common, decoder, asked, index)
-    if all(len(whole) == common + 1 for whole in wholes):
-        decoder.reset()
-        logp = _log_softmax(decoder.feed(head, every=False))[0]
-        return [float(logp[whole[common]]) for whole in wholes], len(head)
-    found = [_read_answer(decoder, head, whole[common:]) for whole in wholes]
-    return found, sum(len(head) + len(whole) - common - 1 for whole in wholes)
-
-
-def _read_answer(decoder: Decoder, head: list[int], tokens: list[int]) -> float:
     decoder.reset()
-    total = float(_log_softmax(decoder.feed(head, every=False))[0, tokens[0]])
-    step = max(1, SCORES // decoder.vocabulary)
+    first = _log_softmax(decoder.feed(head, every=False))[0]
+    found, spent = [], len(head)
+    for whole in wholes:
+        tokens = whole[common:]
+        total = float(first[tokens[0]])
+        if len(tokens) > 1:
+            spent += len(tokens) - 1 + _return_to(decoder, head)
+            total += _read_on(decoder, tokens)
+        found.append(total)
+    return found, spent
+
+
+def _return_to(decoder: Decoder, head: list[int]) -> int:
+    """Have a decoder stand behind `head` again; return how many tokens had to be read for it."""
+    if decoder.rewind(len(head)):
+        return 0
+    decoder.reset()
+    decoder.feed(head, every=False)
+    return len(head)
+
+
+def _read_on(decoder: Decoder, tokens: list[int]) -> float:
+    """Return the log-likelihood of tokens behind the first of them."""
+    total, step = 0.0, max(1, SCORES // decoder.vocabulary)
     for start in range(0, len(tokens) - 1, step):
-        read, wanted = tokens[start : start + step], tokens[start + 1 : start + step + 1]
-        logp = _log_softmax(decoder.feed(read[: len(wanted)], every=True))
+        wanted = tokens[start + 1 : start + step + 1]
+        logp = _log_softmax(decoder.feed(tokens[start : start + len(wanted)], every=True))
         total += float(logp[np.arange(len(wanted)), wanted].sum())
     return total
 

@@ -103,6 +103,9 @@ class Decoder(Protocol):
     def reset(self) -> None:
         """Forget what was read."""
 
+    def rewind(self, count: int) -> bool:
+        """Forget all but the first `count` tokens that were read; False, and nothing is changed, where it cannot."""
+
     def feed(self, tokens: Sequence[int], *, every: bool) -> Array:
         """Read on, and return what may follow.
 

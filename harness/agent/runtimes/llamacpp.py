@@ -132,6 +132,13 @@ class LlamaDecoder:
         self._library.call("llama_memory_clear", self._library.call("llama_get_memory", self._context), True)
         self._position = 0
 
+    def rewind(self, count: int) -> bool:
+        """Remove positions from the cache; models that keep a state instead cannot."""
+        memory = self._library.call("llama_get_memory", self._context)
+        is_done = bool(self._library.call("llama_memory_seq_rm", memory, 0, count, -1))
+        self._position = count if is_done else self._position
+        return is_done
+
     def feed(self, tokens: Sequence[int], *, every: bool) -> Array:
         """Decode in the library's own batches; see the port."""
         parts = [

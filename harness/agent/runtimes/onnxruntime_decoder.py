@@ -70,6 +70,12 @@ class OnnxDecoder:
         self._cache = dict(self._empty)
         self._position = 0
 
+    def rewind(self, count: int) -> bool:
+        """Cut the cache; see the port."""
+        self._cache = {name: array[:, :, :count] for name, array in self._cache.items()}
+        self._position = count
+        return True
+
     def feed(self, tokens: Sequence[int], *, every: bool) -> Array:
         """Run the file once; see the port."""
         count, end = len(tokens), self._position + len(tokens)

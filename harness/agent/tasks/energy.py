@@ -123,18 +123,17 @@ def _make_sampler(rails: list[Rail], meter: MeterRequest, longest_s: float) -> P
 
 
 def _measure(session: Session, load: Load) -> Loop:
-    """Idle, load before the window, window, load after it, the part alike, idle; the idle times are noted as marks."""
+    """Idle, load before the window, window, load after it, idle; a part has a window of its own. Idle is noted, too."""
     request, scalars, call = session.request, session.scalars, load.call
     _idle(request.lead_s)
     scalars["idle_before_start_s"], scalars["idle_before_end_s"] = _idle(request.idle_s)
     scalars["load_start_s"] = _loop(call, 0, request.lead_s).start_s
     window = _loop(call, request.repeat, request.window_s)
-    scalars["load_end_s"] = _loop(call, 0, request.lead_s).end_s
     if load.part:
         _loop(load.part, 0, request.lead_s)
         part = _loop(load.part, request.repeat, request.window_s)
         scalars.update(part_start_s=part.start_s, part_end_s=part.end_s, part_count=float(part.calls))
-        _loop(load.part, 0, request.lead_s)
+    scalars["load_end_s"] = _loop(load.part or call, 0, request.lead_s).end_s
     _idle(request.lead_s)
     scalars["idle_after_start_s"], scalars["idle_after_end_s"] = _idle(request.idle_s)
     return window

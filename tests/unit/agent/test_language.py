@@ -43,6 +43,10 @@ class Bigram:
         """Forget."""
         self.read = []
 
+    def rewind(self, count: int) -> bool:
+        """Cannot."""
+        return False
+
     def feed(self, tokens: Sequence[int], *, every: bool) -> Any:
         """Answer by the last token of each position."""
         self.read += tokens
