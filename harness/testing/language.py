@@ -45,7 +45,7 @@ class LanguageScene:
         )
         given = self._reference() if self.reference else {}
         arrays |= {f"reference/{name}": array for name, array in given.items()}
-        refs = {f"reference/{name}": _ref(f"reference/{name}", array) for name, array in given.items()}
+        refs = {f"reference/{name}": array_ref(f"reference/{name}", array) for name, array in given.items()}
         workload = Workload("generation", "eval.txt", 1, generation=Generation(prompts=("a", "b"), new_tokens=NEW))
         planned = replace(plain.planned, workload=workload)
         cell = replace(plain.cell, sessions=sessions, reference_arrays=refs)
@@ -93,7 +93,7 @@ class LanguageScene:
                 "prefill_instructions": np.array([10, 20]) * self.work,
                 "decode_instructions": np.full(PROMPTS * (NEW - 1), self.work),
             }  # fmt: skip
-        refs = {name: _ref(f"{number}/{name}", array) for name, array in made.items()}
+        refs = {name: array_ref(f"{number}/{name}", array) for name, array in made.items()}
         arrays.update({f"{number}/{name}": array for name, array in made.items()})
         scalars = {
             "load_s": 0.1,
@@ -105,5 +105,6 @@ class LanguageScene:
         return replace(template, order=number, scalars=scalars, arrays=refs)
 
 
-def _ref(key: str, array: AnyArray) -> ArrayRef:
+def array_ref(key: str, array: AnyArray) -> ArrayRef:
+    """Describe an array for a record."""
     return ArrayRef(key, tuple(int(size) for size in array.shape), str(array.dtype))

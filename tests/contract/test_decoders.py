@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.agent.facts import abi_tag, libc_version
-from harness.agent.message import GenerationRequest, SessionRequest
+from harness.agent.message import GenerationRequest, MeterRequest, SessionRequest
 from harness.device.envelope import SessionResult, open_envelope
 from harness.device.runtime import resolve
 from harness.records.run import Facts
@@ -190,6 +190,28 @@ def test_a_question_that_is_none_is_the_users(board: Board, line: str, said: str
     assert found.reply.error is not None
     assert found.reply.error["code"] == "input"
     assert said in found.reply.error["message"]
+
+
+def test_energy_has_a_window_of_first_tokens(board: Board) -> None:
+    """Under an external meter the session marks whole texts, then their first tokens only, which take less time."""
+    asked = GenerationRequest(prompts=["And God said ", "And he "], new_tokens=12, context=256, stops=False)
+    request = SessionRequest(
+        nonce="n", kind="energy", env=board.env, runtime=board.build.runtime,
+        model=board.agent.put(board.file(board.build.small)), suffix=Path(board.build.whole).suffix,
+        data=board.agent.put(TEXT), repeat=3, warmup=1, window_s=0.2, idle_s=0.05, lead_s=0.05, deadline_s=60.0,
+        meter=MeterRequest("external"), generation=asked,
+    )  # fmt: skip
+    reply = board.agent.ask("session", **asdict(request))
+    found = open_envelope(reply.header, reply.payload, request, where="here").reply.scalars
+
+    opened = found["prompt_tokens"] - len(b"And God said And he ")
+    assert opened in {0, 2}
+    assert found["new_tokens"] == 24
+    assert found["load_start_s"] < found["window_start_s"] < found["window_end_s"] < found["part_start_s"]
+    assert found["part_end_s"] - found["part_start_s"] >= 0.2
+    assert found["part_end_s"] <= found["load_end_s"] < found["idle_after_start_s"]
+    whole_s = (found["window_end_s"] - found["window_start_s"]) / found["inference_count"]
+    assert (found["part_end_s"] - found["part_start_s"]) / found["part_count"] < whole_s
 
 
 def test_memory_knows_the_cache(board: Board) -> None:

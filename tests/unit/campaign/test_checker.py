@@ -40,7 +40,7 @@ def grade(
     (folder / "helper_of_the_suite.py").write_text("SCORE = 0.25\n")
     asked = questions or tuple(Question(f"p{number}", "answer") for number in range(len(texts)))
     written = [text.encode() for text in texts]
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "question_index": np.arange(len(asked), dtype=np.int32),
         "check_length": np.array([len(text) for text in written], dtype=np.int64),
         "check_text": np.frombuffer(b"".join(written), dtype=np.uint8),
@@ -93,7 +93,7 @@ def test_nothing_written_is_nothing_judged(tmp_path: Path) -> None:
     """A session of choices alone has no scores, and the environment of the checker holds no secrets."""
     os.environ["A_SECRET_OF_CI"] = "hidden"
     (tmp_path / "env.py").write_text("import os\ndef sees(prompt, text):\n    return 'A_SECRET_OF_CI' in os.environ\n")
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "question_index": np.zeros(1, np.int32),
         "check_length": np.array([1]),
         "check_text": np.zeros(1, np.uint8),
