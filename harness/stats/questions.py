@@ -6,6 +6,8 @@ evaluation goes on until it is decided, the bounds hold at any time (`harness.st
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,7 @@ from harness.records.verdict import Estimate
 from harness.spec.questions import CHOICE, KINDS, METRIC_KINDS
 from harness.stats.accuracy import loss_estimate, paired_table
 from harness.stats.evidence import AnyArray, Evidence, Missing, implausible
-from harness.stats.interval import Interval
+from harness.stats.interval import CONFIDENCE, Interval
 from harness.stats.proportion import exact_lower_bound, exact_upper_bound
 from harness.stats.quantile import FloatArray
 from harness.stats.sequence import rate_sequence
@@ -24,6 +26,8 @@ from harness.stats.windows import is_in_parts
 
 ANSWERED = frozenset(METRIC_KINDS)
 MOST_NEEDED = 1_000_000
+ANY_TIME = "valid at any time"
+"""In the method of bounds that may be looked at again and again."""
 _ARRAYS = ("question_index", "choice_count", "choice_logp", "choice_bytes", "check_score")
 
 
@@ -50,10 +54,10 @@ def rate_of(found: Answers, *, in_parts: bool) -> Estimate:
     """Estimate a rate from its answers, at least one."""
     n, total = found.score.size, float(found.score.sum())
     if in_parts or not found.is_binary:
-        bounds, method = rate_sequence(total, n), f"beta mixture over {n} questions, valid at any time"
+        bounds, method = rate_sequence(total, n), f"beta mixture over {n} questions, {ANY_TIME}"
     else:
         hits = round(total)
-        bounds = Interval(exact_lower_bound(hits, n), exact_upper_bound(hits, n), 0.90)
+        bounds = _exact(hits, n)
         method = f"exact binomial bounds (Clopper and Pearson) of {hits} of {n} questions"
     return Estimate(total / n, bounds.low, bounds.high, n, method)
 
@@ -96,30 +100,34 @@ def answers(evidence: Evidence, metric: str, role: Role | None) -> Answers | Mis
 
 
 def questions_needed(estimate: Estimate, limit: float) -> int | None:
-    """Tell how many questions it takes until an exact bound clears a limit, if the rate stays what it is.
+    """Tell how many questions it takes until a bound of the same method clears a limit, if the rate stays what it is.
 
     Returns:
         None when the rate is the limit, or too near to it.
     """
-    rate = estimate.value
+    rate, bounds = estimate.value, rate_sequence if ANY_TIME in estimate.method else _exact
     if rate == limit:
         return None
     low, high = 1, 2
-    while not _clears(rate, high, limit):
+    while not _clears(rate, high, limit, bounds):
         low, high = high, 2 * high
         if high > MOST_NEEDED:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _clears(rate, middle, limit) else (middle, high)
+        low, high = (low, middle) if _clears(rate, middle, limit, bounds) else (middle, high)
     return high
 
 
-def _clears(rate: float, n: int, limit: float) -> bool:
+def _clears(rate: float, n: int, limit: float, bounds: Callable[[int, int], Interval]) -> bool:
     """Whether n questions at this rate, rounded to the worse, would clear the limit."""
     if rate > limit:
-        return exact_lower_bound(int(rate * n + 1e-9), n) >= limit
-    return exact_upper_bound(-int(-rate * n + 1e-9), n) < limit
+        return bounds(math.floor(rate * n + 1e-9), n).low >= limit
+    return bounds(math.ceil(rate * n - 1e-9), n).high < limit
+
+
+def _exact(hits: int, n: int) -> Interval:
+    return Interval(exact_lower_bound(hits, n), exact_upper_bound(hits, n), CONFIDENCE)
 
 
 def _loss(ours: Answers, theirs: Answers, *, in_parts: bool) -> Estimate:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 CHOICES, WRITTEN = 80, 12
-PROMPT, ANSWER = 10, 4
-"""Words of a prompt, and of each answer to choose from."""
+PROMPT, ANSWER = 6, 12
+"""Words of a prompt, and bytes of each answer to choose from."""
+LEAST_WORD = 6
+"""Letters of the word that is cut between prompt and answer."""
 FORMAT = r"\A[A-Za-z ,.;:?!'()\n-]+\Z"
 """What is written like the text: letters, spaces and its punctuation."""
 
@@ -21,24 +23,27 @@ def main() -> None:
     """Write the file."""
     draw = random.Random(0)
     verses = [verse.split() for verse in (FOLDER / "eval.txt").read_text("utf-8").splitlines()]
-    long = [verse for verse in verses if len(verse) >= PROMPT + ANSWER]
-    chosen = draw.sample(long, CHOICES)
+    cut = [found for verse in verses if (found := cut_in_a_word(verse))]
+    chosen = draw.sample(cut, CHOICES)
     lines: list[dict[str, object]] = []
-    for verse in chosen:
-        others = draw.sample([other for other in long if other is not verse], 3)
-        answers = [" " + " ".join(item[PROMPT : PROMPT + ANSWER]) for item in (verse, *others)]
-        order = draw.sample(range(4), 4)
-        lines.append(
-            {
-                "prompt": " ".join(verse[:PROMPT]),
-                "choices": [answers[at] for at in order],
-                "answer": order.index(0),
-            }
-        )
-    for verse in draw.sample([verse for verse in long if verse not in chosen], WRITTEN):
-        lines.append({"prompt": " ".join(verse[:PROMPT]) + " ", "regex": FORMAT, "kind": "format"})
+    for prompt, right in chosen:
+        others = draw.sample(sorted({answer for _, answer in cut} - {right}), 3)
+        answers, order = [right, *others], draw.sample(range(4), 4)
+        lines.append({"prompt": prompt, "choices": [answers[at] for at in order], "answer": order.index(0)})
+    for prompt, _ in draw.sample([item for item in cut if item not in chosen], WRITTEN):
+        lines.append({"prompt": prompt.rsplit(" ", 1)[0] + " ", "regex": FORMAT, "kind": "format"})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (FOLDER / "questions.jsonl").write_text(text, "utf-8")
+
+
+def cut_in_a_word(verse: list[str]) -> tuple[str, str] | None:
+    """Cut a verse behind the first two letters of a long word; give prompt and answer."""
+    at = next((at for at in range(PROMPT, len(verse)) if len(verse[at]) >= LEAST_WORD), None)
+    if at is None:
+        return None
+    prompt = " ".join(verse[at - PROMPT : at]) + " " + verse[at][:2]
+    answer = " ".join([verse[at][2:], *verse[at + 1 :]])[:ANSWER]
+    return (prompt, answer) if len(answer) == ANSWER else None
 
 
 if __name__ == "__main__":

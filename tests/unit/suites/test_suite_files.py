@@ -21,7 +21,9 @@ FloatArray = npt.NDArray[np.float32]
 def committed(folder: str) -> list[Path]:
     """Return the model and data files of one suite."""
     return sorted(
-        path for path in (SUITES / folder).iterdir() if path.suffix in {".onnx", ".tflite", ".npz", ".gguf", ".txt"}
+        path
+        for path in (SUITES / folder).iterdir()
+        if path.suffix in {".onnx", ".tflite", ".npz", ".gguf", ".txt", ".jsonl"}
     )
 
 
