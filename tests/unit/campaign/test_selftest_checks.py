@@ -44,7 +44,7 @@ CHECKS = [
      "times.size != watts.size or (np.diff(times) <= 0).any()", "times.size != watts.size"),
     ("drifting-idle", "stats.energy", "if max(ends) - min(ends) > tolerance:", "if False:"),
     ("dying-sensor", "stats.energy", "if dropped > MOST_DROPPED * numbers.size:", "if False:"),
-    ("few-inferences", "stats.energy", "if inferences < FEWEST_INFERENCES:", "if False:"),
+    ("few-inferences", "stats.energy", "if inferences < fewest:", "if False:"),
     ("lying-thermometer", "stats.estimate", "    if wrong is not None:", "    if False:"),
     ("lost-thermometer", "stats.estimate", "if len(readings) < len(sessions):", "if False:"),
     ("absurd-temperature", "stats.estimate", "    if not readings:", "    if False:"),
@@ -84,7 +84,7 @@ CHECKS = [
     ("negative-count", "stats.figure", "if found.size < fewest or (found <= 0).any():", "if found.size < fewest:"),
     ("unrepeatable-count", "stats.work", "if 2 * int(came_back.sum()) <= least.size:", "if False:"),
     ("record-broken-pair", "stats.evidence", "if len(candidates) != len(baselines):", "if False:"),
-    ("changed-file", "campaign.cell", "if digest != planned_sha256:", "if False:"),
+    ("changed-file", "campaign.cell", "if planned_sha256 and digest != planned_sha256:", "if False:"),
     ("flaky", "campaign.cell", "self._incidents.append(flaky_incident(session.role, first.reply))", "pass"),
     ("other-shape", "device.envelope", "or elements * np.dtype(spec.dtype).itemsize != spec.nbytes", ""),
     # The gates themselves: what would happen if a limit of this kind always passed.

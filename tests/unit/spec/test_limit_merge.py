@@ -12,6 +12,7 @@ from harness.spec import effective_limits, yaml
 from harness.spec.limits import read_limits
 from harness.spec.metric import METRICS, limit_dimension, limit_range
 from harness.spec.model import Device, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
+from harness.spec.questions import METRIC_KINDS
 from harness.units import Dimension
 
 PLACES = ["budget", "all", "arm64", "rpi5", "pi-1", "farm all", "farm suite"]
@@ -100,19 +101,22 @@ def test_catalogue_names() -> None:
         *(f"llm.{name}" for name in ("ttft", "tpot.p50", "tpot.p95", "tpot.max", "prefill_rate", "decode_rate")),
         *(f"llm.{name}" for name in ("perplexity", "nll", "bits_per_byte", "kl", "kl_p999", "same_top")),
         *("memory.cache", "work.prompt_token", "work.new_token"),
+        *(f"llm.{name}" for name in ("choice_accuracy", "choice_accuracy_norm", "exact_match")),
+        *(f"llm.{name}_rate" for name in ("pass", "format", "refusal")),
+        *(f"energy.{name}" for name in ("per_token", "prompt_token", "new_token")),
     }
     assert all(metric.name == name for name, metric in METRICS.items())
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_catalogue_is_consistent(name: str) -> None:
-    """An absolute limit bounds the bad side; a loss is of accuracies or of a likelihood; ranges are not empty."""
+    """An absolute limit bounds the bad side; a loss is of right answers or of a likelihood; ranges are not empty."""
     metric = METRICS[name]
 
     absolute = LimitKind.MAX if metric.lower_is_better else LimitKind.MIN
     assert [kind for kind in metric.kinds if kind in {LimitKind.MAX, LimitKind.MIN}] == [absolute]
     loses = ("accuracy.", "llm.perplexity", "llm.nll", "llm.bits_per_byte")
-    assert (LimitKind.DROP in metric.kinds) == name.startswith(loses)
+    assert (LimitKind.DROP in metric.kinds) == (name.startswith(loses) or name in METRIC_KINDS)
     assert metric.needs in {"", "timing", "memory", "accuracy", "energy"}
     for kind in metric.kinds:
         low, high = limit_range(metric, kind)
