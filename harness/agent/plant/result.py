@@ -123,6 +123,11 @@ def _die(watts: Any) -> Any:  # noqa: ANN401  any array
     return watts
 
 
+def _metered(spoil: Spoil) -> Spoil:
+    """Act where the board has readings of its own; in those of an external meter the controller plants the fault."""
+    return lambda figures, request: spoil(figures, request) if "power_t_s" in figures.arrays else None
+
+
 def _gap(figures: Figures, _: PlantRequest) -> None:
     """Lose the samples of the middle fifth of the window."""
     start, end = figures.scalars["window_start_s"], figures.scalars["window_end_s"]
@@ -144,6 +149,13 @@ def _drift(figures: Figures, _: PlantRequest) -> None:
     """Double the power from the end of the window on."""
     late = np.array(figures.arrays["power_t_s"]) > figures.scalars["window_end_s"]
     figures.arrays["power_w"] = np.where(late, 2.0, 1.0) * figures.arrays["power_w"]
+
+
+def _restless(figures: Figures, _: PlantRequest) -> None:
+    """Double the power in the first half of the rest before the window."""
+    start, end = figures.scalars["idle_before_start_s"], figures.scalars["idle_before_end_s"]
+    times = np.array(figures.arrays["power_t_s"])
+    figures.arrays["power_w"] = np.where(times < (start + end) / 2, 2.0, 1.0) * figures.arrays["power_w"]
 
 
 def _uncovered(figures: Figures, _: PlantRequest) -> None:
@@ -196,11 +208,14 @@ RESULTS: dict[str, Spoil] = {
     "dying-sensor": _array("power_w", _die),
     "stuttering-sensor": _array("power_w", lambda array: np.repeat(array[::3], 3)[: len(array)]),
     "wrong-sign": _array("power_w", lambda array: -array),
-    "power-gap": _gap,
-    "sparse-power": _sparse,
-    "uncovered-window": _uncovered,
+    "power-gap": _metered(_gap),
+    "sparse-power": _metered(_sparse),
+    "uncovered-window": _metered(_uncovered),
     "backward-time": _array("power_t_s", lambda array: array[::-1]),
-    "drifting-idle": _drift,
+    "drifting-idle": _metered(_drift),
+    "restless-idle": _metered(_restless),
+    "late-sampler": _scalar("power_late_count", 1e6),
+    "rival-sensor": _scalar("power_rival_ratio", 1.5),
     "few-inferences": _scalar("inference_count", 3.0),
     "no-power": _without(*_POWER),
 }

@@ -35,6 +35,8 @@ SIZED = frozenset({
     "ballast-model", "padded-file", "hot-board",
 })  # fmt: skip
 _DETERMINISTIC, _HARDWARE = frozenset({Tier.DETERMINISTIC}), frozenset({Tier.HARDWARE})
+_METERED = frozenset({Tier.HARDWARE, Tier.FUNCTIONAL})
+"""Where power may be read: on an emulated board by a simulated meter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _memory(name: str, title: str, outcome: Outcome | None, words: str) -> Fault
 
 
 def _power(name: str, title: str, outcome: Outcome, words: str, incident: str = "") -> Fault:
-    return Fault(name, title, Place.SESSION, (Aim(SENSED, outcome, words),), (ENERGY,), _HARDWARE, incident=incident)
+    return Fault(name, title, Place.SESSION, (Aim(SENSED, outcome, words),), (ENERGY,), _METERED, incident=incident)
 
 
 def _thermal(name: str, title: str, outcome: Outcome, words: str) -> Fault:
@@ -193,7 +195,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("other-platform", "answers that this machine does not get of the same file", Place.SESSION,
           (Aim(("conformance.",)),), (ACCURACY,)),
     Fault("padded-file", "a model file with more bytes than allowed", Place.FILE, (Aim(("storage.size",)),)),
-    Fault("hungry", "a thousand times the power", Place.SESSION, (Aim(SENSED),), (ENERGY,), _HARDWARE),
+    Fault("hungry", "a thousand times the power", Place.SESSION, (Aim(SENSED),), (ENERGY,), _METERED),
     Fault("hot-board", "a thermal zone above the limit", Place.SESSION, (Aim(("thermal.",)),), (TIMING,), _HARDWARE),
     Fault("torn-file", "a model file that ends in the middle", Place.FILE,
           (Aim((CRASH,), _FAIL, "does not load"),), incident="load"),
@@ -244,6 +246,9 @@ FAULTS: tuple[Fault, ...] = (
     _power("uncovered-window", "a window that ends after the last sample", _OPEN, "not covered by samples"),
     _power("backward-time", "the sensor's time runs backwards", _INFRA, "do not increase"),
     _power("drifting-idle", "twice the idle power after the load", _OPEN, "idle power drifted"),
+    _power("restless-idle", "twice the idle power for half of the rest before the load", _OPEN, "is not stable"),
+    _power("late-sampler", "a sampler that had no time", _OPEN, "samples were late"),
+    _power("rival-sensor", "volts times amperes are not the power", _OPEN, "times its power"),
     _power("few-inferences", "three inferences in the window", _OPEN, "inferences in the window"),
     _thermal("absurd-temperature", "a thermal zone of 999 °C", _DEVICE, "shows no temperature"),
     _thermal("lying-thermometer", "a session that claims 999 °C", _DEVICE, "a temperature of"),

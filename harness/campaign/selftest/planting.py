@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.agent.message import PlantRequest, SessionRequest
+from harness.agent.message import EXTERNAL, PlantRequest, SessionRequest
+from harness.campaign.selftest.external import spoil_external
 from harness.campaign.selftest.tamper import tamper
 from harness.campaign.work import CellEvidence
 from harness.records.plan import PlannedCell
@@ -66,4 +67,8 @@ class _PlantingBoard:
     def measure(self, request: SessionRequest) -> SessionSeen:
         """Run one session; the candidate is told by its bytes, which the baseline of a trial does not have."""
         carries = request.model == self._model and (not self._kinds or request.kind in self._kinds)
-        return self._board.measure(replace(request, plant=self._plant) if carries else request)
+        if not carries:
+            return self._board.measure(request)
+        seen = self._board.measure(replace(request, plant=self._plant))
+        is_external = request.meter is not None and request.meter.kind == EXTERNAL
+        return spoil_external(seen, self._plant) if is_external else seen
