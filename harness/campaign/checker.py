@@ -66,31 +66,31 @@ class Grader:
             "questions/kind": np.array([KINDS.index(question.kind) for question in self.questions], dtype=np.int8),
         }
 
-    def grade(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def grade(self, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
         """Judge the texts of a session (`harness.agent.language.questions`).
 
         Returns:
-            check_score float64, one per text, from 0 to 1; nothing where nothing was written.
-
-        Raises:
-            InfraError: the checker failed, or took too long.
+            check_score float64, one per text, from 0 to 1, NaN where it could not be judged (nothing where nothing was
+            written); and why, or nothing.
         """
         import numpy as np
 
         lengths, index = arrays.get("check_length"), arrays.get("question_index")
         if lengths is None or index is None or not lengths.size:
-            return {}
+            return {}, ""
         asked = [self.questions[number] for number in index.tolist() if self.questions[number].kind != CHOICE]
         written = arrays["check_text"].tobytes()
         if len(asked) != lengths.size or int(lengths.sum()) != len(written):
-            raise InfraError(f"{lengths.size} texts came back for {len(asked)} questions", code=CHECKER)
+            return {}, f"{lengths.size} texts came back for {len(asked)} questions"
         ends = np.cumsum(lengths).tolist()
-        texts = [
-            written[end - length : end].decode("utf-8", "replace") for end, length in zip(ends, lengths, strict=True)
-        ]
-        return {"check_score": np.array(self._judge(asked, texts), dtype=np.float64)}
+        texts = [written[end - size : end].decode("utf-8", "replace") for end, size in zip(ends, lengths, strict=True)]
+        try:
+            scores, problem = self._judge(asked, texts)
+        except InfraError as error:
+            scores, problem = [math.nan] * len(texts), str(error)
+        return {"check_score": np.array(scores, dtype=np.float64)}, problem
 
-    def _judge(self, asked: Sequence[Question], texts: Sequence[str]) -> list[float]:
+    def _judge(self, asked: Sequence[Question], texts: Sequence[str]) -> tuple[list[float], str]:
         items = [
             {"kind": item.kind, "prompt": item.prompt, "regex": item.regex, "expected": item.text, "text": text}
             for item, text in zip(asked, texts, strict=True)
@@ -149,11 +149,13 @@ def _last_line(said: IO[bytes]) -> str:
     return lines[-1][:300] if lines else ""
 
 
-def _scores(answer: bytes, count: int) -> list[float]:
+def _scores(answer: bytes, count: int) -> tuple[list[float], str]:
     try:
-        found = [float(score) for score in json.loads(answer)]
-    except (ValueError, TypeError, RecursionError) as error:
+        found = json.loads(answer)
+        scores = [math.nan if score is None else float(score) for score in found["scores"]]
+        problem = str(found["error"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InfraError(f"the checker left no scores: {type(error).__name__}", code=CHECKER) from error
-    if len(found) != count or not all(math.isfinite(score) and 0 <= score <= 1 for score in found):
-        raise InfraError(f"the checker left {len(found)} scores for {count} texts", code=CHECKER)
-    return found
+    if len(scores) != count or not all(math.isnan(score) or 0 <= score <= 1 for score in scores):
+        raise InfraError(f"the checker left {len(scores)} scores for {count} texts", code=CHECKER)
+    return scores, f"the checker failed: {problem}" if problem else ""

@@ -1,11 +1,13 @@
 """The process in which a suite's checker and regular expressions judge texts: started by `harness.campaign.checker`.
 
-Reads its work as JSON from its input and writes one score per text. Whatever the checker prints goes to the errors.
+Reads its work as JSON from its input and writes one score per text, null where the checker failed, and its first error.
+Whatever the checker prints goes to the errors.
 Imports nothing of this package: it runs in isolated mode, as a script.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -20,25 +22,31 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     work = json.load(sys.stdin)
-    check = _load(work["checker"]) if work["checker"] else None
-    scores = [_judge(number, item, check) for number, item in enumerate(work["texts"])]
+    scores: list[float | None] = []
+    error = ""
+    for number, item in enumerate(work["texts"]):
+        try:
+            scores.append(_judge(item, work["checker"]))
+        except Exception as failure:  # noqa: BLE001  a checker may raise anything
+            scores.append(None)
+            error = error or f"text {number}: {type(failure).__name__}: {failure}"[:500]
     with answer:
-        json.dump(scores, answer)
+        json.dump({"scores": scores, "error": error}, answer)
 
 
-def _judge(number: int, item: dict[str, str], check: Callable[[str, str], object] | None) -> float:
+def _judge(item: dict[str, str], checker: str) -> float:
     if item["kind"] == "exact":
         return float(item["text"] == item["expected"])
     if item["regex"]:
         return float(re.search(item["regex"], item["text"]) is not None)
-    assert check is not None
-    found = check(item["prompt"], item["text"])
+    found = _load(checker)(item["prompt"], item["text"])
     score = float(found) if isinstance(found, bool | int | float) else -1.0
     if not 0.0 <= score <= 1.0:
-        sys.exit(f"text {number}: the checker returned {found!r}, not a bool or a score from 0 to 1")
+        raise ValueError(f"the checker returned {found!r}, not a bool or a score from 0 to 1")
     return score
 
 
+@functools.cache
 def _load(checker: str) -> Callable[[str, str], object]:
     file, _, function = checker.rpartition(":")
     sys.path.insert(0, str(Path(file).parent))

@@ -17,7 +17,7 @@ from harness.campaign.parts import PartFolder, parts_key
 from harness.campaign.reference import Arrays, Computed
 from harness.campaign.work import CellWork
 from harness.device.envelope import SessionResult
-from harness.errors import FleetgateError, InfraError
+from harness.errors import FleetgateError
 from harness.gate.evaluation import undecided
 from harness.records.cell import ArrayRef, CellRecord, Incident, SessionKind, SessionRecord
 from harness.records.outcome import Attribution, Outcome
@@ -109,13 +109,11 @@ class LanguageWork:
         """Add the scores of what was written; a checker that fails takes only its own figures away."""
         if self._grader is None:
             return outputs
-        try:
-            return {**outputs, **self._grader.grade(outputs)}
-        except InfraError as error:
-            if not self._checker_failed:
-                self._note(Incident(Outcome.INCONCLUSIVE, Attribution.USER, CHECKER, str(error)))
+        scores, problem = self._grader.grade(outputs)
+        if problem and not self._checker_failed:
             self._checker_failed = True
-            return outputs
+            self._note(Incident(Outcome.INCONCLUSIVE, Attribution.USER, CHECKER, problem))
+        return {**outputs, **scores}
 
     def _ask_and_grade(self, request: SessionRequest) -> SessionSeen:
         seen = self._ask(request)

@@ -23,7 +23,6 @@ from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate, Verdict
 from harness.spec.model import Limit, LimitKind
-from harness.spec.questions import CHOICE, METRIC_KINDS
 from harness.stats import Comparison, Evidence, Missing, estimate, loss, worsening
 from harness.stats.attribution import loss_split
 from harness.stats.evidence import contradiction
@@ -32,7 +31,7 @@ PARTIAL = {
     "sensor": ("power.", "energy.", "thermal."),
     "reference": ("accuracy.", "parity.", "llm.kl", "llm.same_top"),
     "controller": ("conformance.",),
-    "checker": tuple(name for name, kind in METRIC_KINDS.items() if kind != CHOICE),
+    "checker": (),  # what it did not judge is not a number among the scores
 }
 """Codes of incidents that take only some figures away: a missing instrument, a reference that could not be computed."""
 

@@ -53,7 +53,8 @@ def is_modelled(evidence: Evidence, metric: str) -> bool:
 
 def is_simulated(device: Device, metric: str) -> bool:
     """Tell whether a simulated meter gives this metric on a device."""
-    return metric in SENSED_FIGURES and device.power is not None and device.power.kind == SIMULATED
+    is_sensed = metric in SENSED_FIGURES or metric in TOKEN_ENERGY
+    return is_sensed and device.power is not None and device.power.kind == SIMULATED
 
 
 def session_kind(evidence: Evidence, metric: str) -> SessionKind:

@@ -83,20 +83,30 @@ def answers(evidence: Evidence, metric: str, role: Role | None) -> Answers | Mis
     arrays = _arrays(evidence, role)
     if isinstance(arrays, Missing):
         return arrays
-    index, kind = arrays["question_index"], KINDS.index(METRIC_KINDS[metric])
+    index = arrays["question_index"]
     if index.size and not (index.min() >= 0 and index.max() < key.size):
         return implausible("an answer to a question that was not asked")
     if METRIC_KINDS[metric] == CHOICE:
         return _chosen(arrays, key, by_bytes=metric.endswith("_norm"))
+    return _written(evidence, arrays, kinds, METRIC_KINDS[metric])
+
+
+def _written(evidence: Evidence, arrays: dict[str, AnyArray], kinds: AnyArray, kind: str) -> Answers | Missing:
+    """Give the scores of what was written to questions of one kind."""
     if "check_score" not in arrays:
         return Missing("what was written was not judged")
-    places = index[arrays["choice_count"] == 0]
+    places = arrays["question_index"][arrays["choice_count"] == 0]
     if places.size != arrays["check_score"].size:
         return implausible(f"{arrays['check_score'].size} scores for {places.size} texts")
-    wanted = kinds[places] == kind
+    wanted = kinds[places] == KINDS.index(kind)
     if not wanted.any():
-        return Missing(f"no question of kind {METRIC_KINDS[metric]!r} was asked", why=Abstention.FEW)
-    return Answers(places[wanted], arrays["check_score"][wanted].astype(np.float64))
+        return Missing(f"no question of kind {kind!r} was asked", why=Abstention.FEW)
+    scores = arrays["check_score"][wanted].astype(np.float64)
+    if not np.isfinite(scores).all():
+        words = f"{int((~np.isfinite(scores)).sum())} of {scores.size} texts could not be judged"
+        told = next((item.message for item in evidence.cell.incidents if item.code == "checker"), "")
+        return Missing(f"{words}: {told}" if told else words, attribution=Attribution.USER, why=Abstention.INPUT)
+    return Answers(places[wanted], scores)
 
 
 def questions_needed(estimate: Estimate, limit: float) -> int | None:

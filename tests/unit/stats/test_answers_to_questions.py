@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness.gate import check_limit
-from harness.records.cell import Role, SessionKind
-from harness.records.outcome import Outcome
+from harness.records.cell import Incident, Role, SessionKind
+from harness.records.outcome import Attribution, Outcome
 from harness.records.verdict import Estimate
 from harness.spec.model import Generation, Limit, LimitKind, Origin, Workload
 from harness.spec.questions import KINDS
@@ -127,6 +127,20 @@ def test_scores_between_are_a_mean() -> None:
     assert value.value == 0.5
     assert value.low is not None
     assert 0.2 < value.low < 0.45
+
+
+def test_texts_that_were_not_judged_leave_their_gate_open() -> None:
+    """A score that is no number is the checker's, whose words stand in the verdict; other kinds are not touched."""
+    evidence = cell(answers([1.0] * 4 + [np.nan]), key_of([-1] * 5, ["format"] * 4 + ["answer"]))
+    incident = Incident(Outcome.INCONCLUSIVE, Attribution.USER, "checker", "the checker failed: no idea")
+    evidence = replace(evidence, cell=replace(evidence.cell, incidents=(incident,)))
+    limits = [Limit(f"llm.{name}_rate", LimitKind.MIN, 0.3, "30 %", ORIGIN) for name in ("format", "pass")]
+
+    judged, open_one = (check_limit(evidence, limit) for limit in limits)
+
+    assert judged.outcome is Outcome.PASS
+    assert open_one.outcome is Outcome.INCONCLUSIVE
+    assert "1 of 1 texts could not be judged: the checker failed: no idea" in open_one.reason
 
 
 def test_equal_texts_come_with_a_warning() -> None:
