@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from harness.records.run import DeviceRecord, Facts, RunRecord
 from harness.report import wording
-from harness.report.cell import CellView, Fact, IncidentView
+from harness.report.cell import CellView, IncidentView
+from harness.report.provenance import Fact
 from harness.report.wording import neutral
 from harness.spec.model import MODELLED, PINNED, SIMULATED, Device, MeterSpec, Tier
 from harness.units import Dimension

@@ -16,7 +16,8 @@ from harness.records.verdict import Judgement, Verdict
 from harness.report import wording
 from harness.report.answers import Judged
 from harness.report.board import Board, run_facts, view_board
-from harness.report.cell import CellView, Fact, GateView, urgency, view_cell
+from harness.report.cell import CellView, GateView, urgency, view_cell
+from harness.report.provenance import Fact
 from harness.report.selftest import SelfTestView, unproven_gates, view_selftest
 from harness.report.trade import TradeOff, trade_offs
 from harness.report.wording import neutral

@@ -10,7 +10,7 @@ from harness.gate import judge
 from harness.records.cell import CellRecord
 from harness.report import html
 from harness.report.answers import AnswersView
-from harness.report.cell import order_of
+from harness.report.provenance import order_of
 from harness.report.view import ReportView, view
 from harness.testing.evidence import Scene, limit, run_of
 
