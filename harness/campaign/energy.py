@@ -9,7 +9,7 @@ from harness.spec.model import MeterSpec
 WINDOW_S = 10.0
 """Source: MLPerf Tiny's energy rule, at least 10 s under load."""
 IDLE_S = 5.0
-IDLE_SHARE = 0.5
+IDLE_SHARE, LEAD_SHARE = 0.5, 0.1
 """Of a short window that somebody declared."""
 LEAD_S = 0.5
 SAMPLES = 120
@@ -40,4 +40,5 @@ def energy_times(meter: MeterSpec) -> EnergyTimes:
     """Choose the times for a meter by its rate and what is declared of its averaging time."""
     window_s = meter.window_s or max(WINDOW_S, SAMPLES / meter.rate_hz, AVERAGING_TIMES * meter.averaging_s)
     idle_s = max(min(IDLE_S, IDLE_SHARE * window_s), IDLE_SAMPLES / meter.rate_hz, 5 * meter.averaging_s)
-    return EnergyTimes(window_s, idle_s, max(LEAD_S, 2 / meter.rate_hz, 2 * meter.averaging_s))
+    lead_s = max(min(LEAD_S, LEAD_SHARE * window_s), 2 / meter.rate_hz, 2 * meter.averaging_s)
+    return EnergyTimes(window_s, idle_s, lead_s)
