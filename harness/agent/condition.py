@@ -33,14 +33,15 @@ class Setting(NamedTuple):
     after: str
 
 
-def plan_pinned(sysfs: str, cores: list[int]) -> list[Setting]:
+def plan_pinned(sysfs: str, cores: list[int], frequency_hz: float = 0.0) -> list[Setting]:
     """Plan the settings that hold the clocks of the cores that sessions run on (none named: of all cores).
 
-    The governor becomes `performance`, and the lowest frequency the highest one that is allowed at the moment: whoever
-    knows what the board can hold without throttling sets `scaling_max_freq` before.
+    The governor becomes `performance`, lowest and highest frequency the one that is asked for (one that the board can
+    hold without throttling), or the lowest the highest one that is allowed at the moment.
 
     Raises:
-        Refusal: `condition` when the board has no cpufreq, no such governor, or the cores stand in several clusters.
+        Refusal: `condition` when the board has no cpufreq, no such governor or frequency, or the cores stand in several
+            clusters.
     """
     policies = sorted(glob.glob(os.path.join(sysfs, "devices", "system", "cpu", "cpufreq", "policy*")))
     if not policies:
@@ -49,19 +50,34 @@ def plan_pinned(sysfs: str, cores: list[int]) -> list[Setting]:
         policies = [policy for policy in policies if set(cores) & _read_cores(policy)]
         if len(policies) != 1 or not set(cores) <= _read_cores(policies[0]):
             raise Refusal("condition", f"cores {cores} do not stand in one cluster: name cores of one (`cores`)")
-    return [setting for policy in policies for setting in _plan_policy(policy)]
+    return [setting for policy in policies for setting in _plan_policy(policy, round(frequency_hz / 1000))]
 
 
-def _plan_policy(policy: str) -> list[Setting]:
+def _plan_policy(policy: str, khz: int) -> list[Setting]:
     governors = _read(os.path.join(policy, "scaling_available_governors")).split()
     if _PINNED not in governors:
         raise Refusal("condition", f"{policy} has no governor {_PINNED!r}, only {', '.join(governors) or 'none'}")
     high = _read(os.path.join(policy, _HIGH))
-    wanted = {_GOVERNOR: _PINNED, _LOW: high}
+    wanted = [(_GOVERNOR, _PINNED), (_LOW, high)]
+    if khz:
+        _check_frequency(policy, khz)
+        # Neither end may pass the other on the way.
+        ends = (_LOW, _HIGH) if khz <= int(_read(os.path.join(policy, _LOW))) else (_HIGH, _LOW)
+        wanted = [(_GOVERNOR, _PINNED), *((end, str(khz)) for end in ends)]
     return [
         Setting(path, _read(path), after)
-        for path, after in ((os.path.join(policy, name), after) for name, after in wanted.items())
+        for path, after in ((os.path.join(policy, name), after) for name, after in wanted)
     ]
+
+
+def _check_frequency(policy: str, khz: int) -> None:
+    """Refuse what the clock cannot be: else the kernel takes a neighbour, and the run says what it did not do."""
+    steps_path = os.path.join(policy, "scaling_available_frequencies")
+    steps = [int(word) for word in _read(steps_path).split()] if os.path.exists(steps_path) else []
+    lowest, highest = (int(_read(os.path.join(policy, f"cpuinfo_{end}_freq"))) for end in ("min", "max"))
+    if not lowest <= khz <= highest or (steps and khz not in steps):
+        able = ", ".join(f"{step / 1e6:g}" for step in sorted(steps)) or f"{lowest / 1e6:g} to {highest / 1e6:g}"
+        raise Refusal("condition", f"{policy} has no frequency {khz / 1e6:g} GHz, only {able} GHz")
 
 
 def _read_cores(policy: str) -> set[int]:

@@ -88,9 +88,12 @@ class Agent:
             self._stop()
             self._ended = "bye"
             return Answer({"ok": True})
-        if op == "ping" and isinstance(self._work, Watch) and self._work.request.deterministic:
-            self._waiting = [*self._waiting, number][-_MAX_WAITING:]
-            return None
+        if op == "ping" and isinstance(self._work, Watch):
+            if self._work.request.deterministic:
+                self._waiting = [*self._waiting, number][-_MAX_WAITING:]
+                return None
+            told = self._work.take_progress()
+            return Answer({"ok": True, "progress": told} if told else {"ok": True})
         if self._work and op != "ping":
             raise Refusal("busy", "another operation is under way")
         return self._operations.perform(frame)

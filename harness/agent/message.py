@@ -7,12 +7,13 @@ A request header is `{"v": 1, "id": n, "op": OP, ...fields}`; a reply header is 
 | op | fields | payload | reply |
 |---|---|---|---|
 | hello | holder, ttl_s, nonce, selftest | | agent, python, pid, boot_id, token, nonce; error `lease_busy` has `owner` |
-| ping | | | (renews the lease) |
+| ping | | | (renews the lease); during a sustained session also progress: what it has told since the last ping |
 | clock | | | monotonic_s: by the clock that sessions stamp with |
 | facts | files: [path], globs: [pattern], commands: [[argv]], plant, after | | files {path: text or null}, \
 globs {pattern: {path: text}}, commands {"argv joined by space": {"status", "stdout"}}, python {...}, disk {...}; \
 each text cut at 64 KiB |
-| condition | sysfs: a sysfs root, cores: [number] | | settings: [{path, before, after}], held until the agent ends; \
+| condition | sysfs: a sysfs root, cores: [number], frequency_hz | | settings: [{path, before, after}], held until \
+the agent ends; \
 error `condition` |
 | sensors | root: a sysfs root | | rails: every power source there, with one reading or why there is none |
 | has | digests: [sha256] | | missing: [sha256], partial: {sha256: bytes} |
@@ -31,6 +32,7 @@ board), `agent`. Fields of SessionRequest and SessionReply stand flat in the hea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 VERSION = 1
 EXTERNAL = "external"
@@ -48,6 +50,16 @@ class MeterRequest:
     root: str = "/sys"
     rail: str = ""
     rate_hz: float = 50.0
+
+
+@dataclass
+class SustainRequest:
+    """A load that lasts: how long, and how many inferences per second (0: one after the other)."""
+
+    time_s: float
+    rate_hz: float = 0.0
+    root: str = "/sys"
+    """The sysfs root that temperatures and clocks are read from."""
 
 
 @dataclass
@@ -108,7 +120,7 @@ class SessionRequest:
 
     nonce: str
     kind: str
-    """timing, memory, accuracy, energy, profile, or binary: `model` is a native program, without data."""
+    """timing, memory, accuracy, energy, sustained, profile, or binary: `model` is a native program, without data."""
     env: str
     """Env id, or `system` for what the board has installed."""
     runtime: str
@@ -147,11 +159,31 @@ class SessionRequest:
     fresh: bool = False
     """Load the runtime anew before it: nothing of the process that earlier sessions were forked from is left."""
     meter: MeterRequest | None = None
+    sustain: SustainRequest | None = None
+    """Set for sustained sessions."""
     generation: GenerationRequest | None = None
     """Set for language models: timing, memory and accuracy sessions generate text."""
     argv: list[str] = field(default_factory=list)
     """binary: arguments after the program's own name."""
     plant: PlantRequest | None = None
+
+
+def make_request(fields: dict[str, Any]) -> SessionRequest:
+    """Make a request of what its JSON held.
+
+    Raises:
+        TypeError: a field is unknown or missing.
+    """
+    parts = {name: kind(**fields[name]) for name, kind in _PARTS.items() if fields.get(name) is not None}
+    return SessionRequest(**{**fields, **parts})
+
+
+_PARTS: dict[str, Any] = {
+    "meter": MeterRequest,
+    "plant": PlantRequest,
+    "sustain": SustainRequest,
+    "generation": GenerationRequest,
+}
 
 
 @dataclass

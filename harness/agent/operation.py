@@ -20,7 +20,7 @@ from harness.agent.env import install
 from harness.agent.facts import read_facts
 from harness.agent.frame import Frame
 from harness.agent.lease import Lease, read_boot_id
-from harness.agent.message import GenerationRequest, MeterRequest, PlantRequest, SessionRequest
+from harness.agent.message import SessionRequest, make_request
 from harness.agent.refusal import Refusal
 from harness.agent.spawn import Zygote, ZygoteKey, encode_request
 from harness.agent.store import Store
@@ -29,8 +29,7 @@ from harness.agent.watch import Warming, Watch
 
 _MAX_ZYGOTES = 3
 """Loaded runtimes that are kept; the one used longest ago goes first."""
-_KINDS = frozenset({"timing", "memory", "accuracy", "energy", "profile", "binary"})
-
+_KINDS = frozenset({"timing", "memory", "accuracy", "energy", "sustained", "profile", "binary"})
 _GENERATING = frozenset({"timing", "memory", "accuracy", "energy"})
 MOST_TOKENS = 1 << 20
 
@@ -124,7 +123,8 @@ class Operations:
     def _condition(self, frame: Frame) -> Answer:
         """Hold the clocks of some cores until this agent ends, however it ends."""
         asked = frame.header
-        settings = plan_pinned(str(asked.get("sysfs", "/sys")), [int(core) for core in asked.get("cores", [])])
+        cores = [int(core) for core in asked.get("cores", [])]
+        settings = plan_pinned(str(asked.get("sysfs", "/sys")), cores, float(asked.get("frequency_hz", 0.0)))
         self._keeper.apply(settings)
         return Answer({"ok": True, "settings": [setting._asdict() for setting in settings]})
 
@@ -204,13 +204,7 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
     unknown = sorted(set(asked) - {field.name for field in fields(SessionRequest)})
     if unknown:
         raise Refusal("request", f"unknown fields {', '.join(unknown)}")
-    if asked.get("meter") is not None:
-        asked["meter"] = MeterRequest(**asked["meter"])
-    if asked.get("plant") is not None:
-        asked["plant"] = PlantRequest(**asked["plant"])
-    if asked.get("generation") is not None:
-        asked["generation"] = GenerationRequest(**asked["generation"])
-    request = SessionRequest(**asked)
+    request = make_request(asked)
     if request.kind not in _KINDS:
         raise Refusal("request", f"no session kind {request.kind!r}")
     if not all(isinstance(word, str) and "\0" not in word for word in request.argv):
@@ -219,6 +213,8 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         raise Refusal("request", "repeat, batch, threads and deadline_s are positive, warmup is not negative")
     if request.generation is not None:
         _check_generation(request)
+    if request.sustain is not None and not (0 < request.sustain.time_s < 1e6 and 0 <= request.sustain.rate_hz < 1e6):
+        raise Refusal("request", "sustain: time_s is positive, rate_hz not negative")
     is_drawn = request.kind == "accuracy" and request.samples >= 1 and request.seed >= 0
     if not (request.data or is_drawn or request.kind == "binary"):
         raise Refusal("request", "only an accuracy session can draw its data: samples is positive, seed not negative")

@@ -38,7 +38,7 @@ _KINDS = {
 }
 _SETTLE_S = 0.01
 """On a board with one core the agent must not run beside what is measured."""
-_ONE_SAMPLE = frozenset({"timing", "memory", "energy", "profile"})
+_ONE_SAMPLE = frozenset({"timing", "memory", "energy", "sustained", "profile"})
 _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
 
@@ -138,6 +138,15 @@ class Session:
         os.write(self._result_fd, encode_head({"stage": stage}, 0))
         time.sleep(_SETTLE_S)
 
+    @property
+    def progress_fd(self) -> int:
+        """The file that frames of progress may be written to while the task runs."""
+        return self._result_fd
+
+    def tell(self, progress: dict[str, Any]) -> None:
+        """Tell the agent something that the controller may hear before the session is over."""
+        os.write(self._result_fd, encode_head({"progress": progress}, 0))
+
     def describe(self) -> dict[str, Any]:
         """Return the fields of SessionReply that the session knows."""
         told = self._runtime.describe()
@@ -200,9 +209,13 @@ def _plant(session: Session, request: PlantRequest, root: str) -> None:
 
 
 def _find_task(request: SessionRequest) -> Callable[[Session], None]:
+    # Imported in the session that needs it, so that the heap of all others stays as it is.
+    if request.kind == "sustained":
+        from harness.agent.tasks import sustain
+
+        return sustain.run
     if request.generation is None:
         return _KINDS[request.kind]
-    # Imported in the session that needs it, so that the heap of all others stays as it is.
     from harness.agent.language import TASKS
 
     return TASKS[request.kind]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from harness.agent import process
 from harness.agent.crash import Crash, CrashPage
 from harness.agent.env import SYSTEM, env_path
-from harness.agent.message import GenerationRequest, MeterRequest, PlantRequest, SessionRequest
+from harness.agent.message import SessionRequest, make_request
 from harness.agent.refusal import Refusal
 
 NATIVE = "native"
@@ -181,14 +181,7 @@ def encode_request(request: dict[str, object]) -> bytes:
 
 def decode_request(message: bytes) -> SessionRequest:
     """Return the session request that `encode_request` has encoded."""
-    fields = json.loads(message)
-    meter, plant, generation = (fields.pop(name, None) for name in ("meter", "plant", "generation"))
-    return SessionRequest(
-        **fields,
-        meter=MeterRequest(**meter) if meter else None,
-        plant=PlantRequest(**plant) if plant else None,
-        generation=GenerationRequest(**generation) if generation else None,
-    )
+    return make_request(json.loads(message))
 
 
 def _command(root: str, key: ZygoteKey, fd: int, crash_fd: int) -> list[str]:

@@ -24,6 +24,8 @@ _START_S = 600.0
 """Longest start of a zygote: a cold import takes over 40 s on an emulated board."""
 _READS = 128
 """Reads before the loop looks at the clock again: more than a pipe holds, and an end for who writes without end."""
+_MOST_PROGRESS = 64
+"""Frames of progress that wait for the controller's next ping; more than its silence may hold."""
 _STAGES = {"start": "starting", "load": "loading", "run": "running"}
 
 
@@ -76,6 +78,7 @@ class Watch:
         self._frame: Frame | None = None
         self._stage = "start"
         self._killed_for = ""
+        self._progress: list[dict[str, object]] = []
         self._pid = 0
         self._log: Tail | None = None
         self._result_fd = -1
@@ -99,6 +102,11 @@ class Watch:
             self._hear(word, rest)
         if self.answer is None and self.remaining_s() <= 0:
             self._expire()
+
+    def take_progress(self) -> list[dict[str, object]]:
+        """Return what the session has told of itself since the last call."""
+        told, self._progress = self._progress, []
+        return told
 
     def kill(self) -> None:
         """End the session unfinished."""
@@ -154,6 +162,8 @@ class Watch:
             while frame is not None:
                 if "stage" in frame.header:
                     self._stage = str(frame.header["stage"])
+                elif isinstance(frame.header.get("progress"), dict):
+                    self._progress = [*self._progress, frame.header["progress"]][-_MOST_PROGRESS:]
                 else:
                     self._frame = frame
                 frame = self._result.take()

@@ -107,6 +107,19 @@ class PowerSampler:
         times = [record[0] for record in records]
         return PowerTrace(times, [list(record[1:]) for record in records], late, ratio, spent_s / max(1, count), words)
 
+    def mean_since(self, start: int) -> tuple[int, float]:
+        """Return how many readings there are, and the mean power (W) of those from `start` on; NaN without any."""
+        count, size = self._told()[0], self._record.size
+        records = [self._record.unpack_from(self._shared, _HEAD + k * size) for k in range(start, count)]
+        if len(records) < 2:
+            return (start if records else count), float("nan")
+        if self._rails[0].quantity == "power":
+            return count, sum(sum(record[1:]) for record in records) / len(records)
+        first, last = records[0], records[-1]
+        joules = [later - before for before, later in zip(first[1:], last[1:])]  # noqa: B905  boards run Python 3.8
+        # One that has started again tells nothing of this time.
+        return count - 1, sum(joules) / (last[0] - first[0]) if min(joules) >= 0 else float("nan")
+
     def _told(self) -> tuple[int, int, float, float, float, bytes]:
         found: tuple[int, int, float, float, float, bytes] = _TOLD.unpack_from(self._shared, _STOP.size)
         return found

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.agent.message import MeterRequest
+    from harness.agent.meters.follower import Follower
     from harness.agent.power.rail import Rail
     from harness.agent.power.sampler import PowerSampler, PowerTrace
     from harness.agent.session import Session
 
 _PLAIN_S = 1.0
 """Longest time for which the loop runs unsampled, before and after."""
+_SIGNS_S = 0.5
+"""Between two readings of heat and clock."""
 _SETTLED = 0.3
 """Share of it that is not timed: the clock frequency may still rise."""
 
@@ -59,6 +62,7 @@ def sample(session: Session, bind: Callable[[], Load]) -> None:
 
     Arrays, unless the meter is external: power_t_s float64 (n,) and power_w (n,), with several rails also rail_w
     (n, rails); of counters instead energy_j (n, counters) and energy_range_j (counters,), 0 where it is not known.
+    What the board tells of heat and clock: signs_t_s (m,), temperature_c, frequency_hz, throttled.
     Scalars: load_start_s, window_start_s, window_end_s, load_end_s, inference_count, idle_{before,after}_{start,end}_s,
     plain_{before,after}_s per inference while nobody samples, power_late_count, power_rate_hz, control_before_s,
     control_after_s, with a part part_start_s, part_end_s and part_count, and of what the sensor tells: power_window_s,
@@ -71,8 +75,8 @@ def sample(session: Session, bind: Callable[[], Load]) -> None:
     request = session.request
     if request.meter is None:
         raise Refusal("sensor", "an energy session needs a meter")
-    rails = _find_rails(session, request.meter)
-    sampler = _make_sampler(rails, request.meter, request.deadline_s)
+    rails = find_rails(session, request.meter)
+    sampler = make_sampler(rails, request.meter.rate_hz, request.deadline_s)
     session.scalars["control_before_s"] = time_control_s()
     load = bind()
     call = load.call
@@ -83,8 +87,10 @@ def sample(session: Session, bind: Callable[[], Load]) -> None:
     thermometer = Thermometer(request.meter.root)
     session.scalars["plain_before_s"] = _time_plain(call, request.window_s)
     if sampler:
-        sampler.start(_other_cores(session.cores))
+        sampler.start(other_cores(session.cores))
+    follower = _follow(session, request.meter)
     window = _measure(session, load)
+    session.arrays.update(follower.stop())
     if sampler:
         _keep(session, rails, sampler.stop())
         session.scalars["power_is_regular"] = float(sampler.is_regular)
@@ -102,24 +108,40 @@ def sample(session: Session, bind: Callable[[], Load]) -> None:
     )
 
 
-def _find_rails(session: Session, meter: MeterRequest) -> list[Rail]:
+def find_rails(session: Session, meter: MeterRequest) -> list[Rail]:
+    """Find what the board itself reads, and note it in the settings; nothing where the controller reads the meter.
+
+    Raises:
+        Refusal: `sensor` when it is not there.
+    """
     if meter.kind == EXTERNAL:
         return []
     # Only here: no other session shall carry the sources in its memory.
-    from harness.agent.power.source import find_rails
+    from harness.agent.power import source
 
-    rails = find_rails(meter)
+    rails = source.find_rails(meter)
     session.settings["power_source"] = "+".join(rail.describe() for rail in rails)[:400]
     session.settings["power_scope"] = "+".join(sorted({rail.scope for rail in rails}))
     return rails
 
 
-def _make_sampler(rails: list[Rail], meter: MeterRequest, longest_s: float) -> PowerSampler | None:
+def make_sampler(rails: list[Rail], rate_hz: float, longest_s: float) -> PowerSampler | None:
+    """Return a sampler of the rails, None without any."""
     if not rails:
         return None
     from harness.agent.power.sampler import PowerSampler
 
-    return PowerSampler(rails, meter.rate_hz, longest_s)
+    return PowerSampler(rails, rate_hz, longest_s)
+
+
+def _follow(session: Session, meter: MeterRequest) -> Follower:
+    """Watch heat and clock beside it, so that a change of power can be explained."""
+    from harness.agent.meters.follower import Follower
+    from harness.agent.meters.signs import find_signs
+
+    follower = Follower(find_signs(meter.root, session.cores), _SIGNS_S, session.request.deadline_s)
+    follower.start(other_cores(session.cores))
+    return follower
 
 
 def _measure(session: Session, load: Load) -> Loop:
@@ -189,7 +211,7 @@ def _idle(seconds: float) -> tuple[float, float]:
     return start, time.monotonic()
 
 
-def _other_cores(cores: list[int]) -> set[int]:
+def other_cores(cores: list[int]) -> set[int]:
     """Return where the sampler runs: anywhere but on the session's cores, if the board has others."""
     count = os.cpu_count() or 1
     others = set(range(count)) - set(cores)

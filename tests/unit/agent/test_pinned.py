@@ -214,3 +214,43 @@ def test_a_keeper_holds_neither_the_channel_nor_the_lease(tmp_path: Path) -> Non
 
     assert ended == b""
     assert read(sysfs) == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("hertz", "order"),
+    [
+        (1.5e9, ["scaling_governor", "scaling_max_freq", "scaling_min_freq"]),
+        (0.5e9, ["scaling_governor", "scaling_min_freq", "scaling_max_freq"]),
+        (2.0e9, ["scaling_governor", "scaling_max_freq", "scaling_min_freq"]),
+    ],
+)
+def test_a_frequency_by_number(tmp_path: Path, hertz: float, order: list[str]) -> None:
+    """Both ends become it, in an order in which neither passes the other, and come back."""
+    sysfs = board(tmp_path / "sys")
+    policy = sysfs / "devices/system/cpu/cpufreq/policy0"
+    (policy / "cpuinfo_min_freq").write_text("400000\n")
+    (policy / "cpuinfo_max_freq").write_text("2000000\n")
+    keeper = Keeper(str(tmp_path))
+
+    settings = plan_pinned(str(sysfs), [], hertz)
+    keeper.apply(settings)
+    held = read(sysfs)
+    keeper.restore()
+
+    khz = str(round(hertz / 1000))
+    assert [Path(setting.path).name for setting in settings] == order
+    assert held == {"scaling_governor": "performance", "scaling_min_freq": khz, "scaling_max_freq": khz}
+    assert read(sysfs) == SHIPPED
+
+
+@pytest.mark.parametrize(("hertz", "said"), [(1.5e9, "only 0.6, 1.2, 1.8 GHz"), (2.4e9, "no frequency 2.4 GHz")])
+def test_a_frequency_that_the_clock_cannot_be(tmp_path: Path, hertz: float, said: str) -> None:
+    """One between the steps, or beyond the ends, is refused with those that there are."""
+    sysfs = board(tmp_path / "sys")
+    policy = sysfs / "devices/system/cpu/cpufreq/policy0"
+    (policy / "cpuinfo_min_freq").write_text("600000\n")
+    (policy / "cpuinfo_max_freq").write_text("1800000\n")
+    (policy / "scaling_available_frequencies").write_text("600000 1200000 1800000\n")
+
+    with pytest.raises(Refusal, match=said):
+        plan_pinned(str(sysfs), [], hertz)
