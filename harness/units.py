@@ -29,6 +29,7 @@ class Dimension(StrEnum):
     TEMPERATURE = "temperature"
     """Degrees Celsius, the one figure that is not SI, as every sensor of the kernel gives it."""
     RATE = "rate"
+    FREQUENCY = "frequency"
     DECIBEL = "decibel"
     NUMBER = "number"
 
@@ -54,6 +55,7 @@ _SCALES: dict[Dimension, dict[str, str]] = {
     Dimension.COUNT: {"": "1", "k": "1e3", "M": "1e6", "G": "1e9"},
     Dimension.TEMPERATURE: {"C": "1", "°C": "1"},
     Dimension.RATE: {"/s": "1", "Hz": "1", "k/s": "1e3", "kHz": "1e3"},
+    Dimension.FREQUENCY: {"Hz": "1", "kHz": "1e3", "MHz": "1e6", "GHz": "1e9"},
     Dimension.DECIBEL: {"dB": "1"},
     Dimension.NUMBER: {"": "1"},
 }  # fmt: skip
@@ -68,6 +70,7 @@ _WHAT = {
     Dimension.COUNT: ("a count", "1.2 M"),
     Dimension.TEMPERATURE: ("a temperature", "60 °C"),
     Dimension.RATE: ("a rate", "20 /s"),
+    Dimension.FREQUENCY: ("a frequency", "1.5 GHz"),
     Dimension.DECIBEL: ("a level", "30 dB"),
     Dimension.NUMBER: ("a plain number", "0.99"),
 }
@@ -171,6 +174,7 @@ _LADDERS = {
     Dimension.ENERGY: ("pJ", "nJ", "uJ", "mJ", "J", "kJ"),
     Dimension.POWER: ("uW", "mW", "W", "kW"),
     Dimension.COUNT: ("", "k", "M", "G"),
+    Dimension.FREQUENCY: ("Hz", "kHz", "MHz", "GHz"),
 }
 _FIXED = {
     Dimension.RATIO: "%",

@@ -10,12 +10,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.agent.message import EXTERNAL, GenerationRequest, MeterRequest, SessionReply, SessionRequest
+from harness.agent.message import (
+    EXTERNAL,
+    GenerationRequest,
+    MeterRequest,
+    SessionReply,
+    SessionRequest,
+    SustainRequest,
+)
 from harness.campaign.energy import NOT_METERED, energy_times
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import Device, Tier, Workload
+from harness.spec.model import MODELLED, Device, Sustain, Tier, Workload
 
 _CONTROLLERS = frozenset({"questions", "checker", "budget_tokens", "budget_s"})
 """What is said of a generation and is not the board's business, or goes there as a file."""
@@ -55,6 +62,7 @@ class Arm:
         workload = planned.workload
         is_judged = session.kind is SessionKind.ACCURACY
         energy = session.kind is SessionKind.ENERGY
+        lasting = workload.sustain if session.kind is SessionKind.SUSTAINED else None
         times = energy_times(device.power) if energy and device.power else NOT_METERED
         return SessionRequest(
             nonce=secrets.token_hex(16),
@@ -73,10 +81,13 @@ class Arm:
             window_s=times.window_s,
             idle_s=times.idle_s,
             lead_s=times.lead_s,
-            deadline_s=workload.deadline_s + times.longest_s * (2 if workload.generation else 1),
+            deadline_s=workload.deadline_s
+            + times.longest_s * (2 if workload.generation else 1)
+            + (lasting.time_s if lasting else 0.0),
             deterministic=device.tier is Tier.DETERMINISTIC,
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
-            meter=_meter(device) if energy else None,
+            meter=_meter(device) if energy or lasting else None,
+            sustain=_sustain(lasting, device) if lasting else None,
             generation=generation_request(
                 workload, compared=compared if is_judged else "", questions=questions if is_judged else "", probes=0
             ),
@@ -128,9 +139,13 @@ def generation_request(workload: Workload, *, compared: str, questions: str, pro
     return GenerationRequest(**fields, compared=compared, questions=questions)
 
 
+def _sustain(lasting: Sustain, device: Device) -> SustainRequest:
+    return SustainRequest(lasting.time_s, lasting.rate_hz, device.power.root if device.power else "/sys")
+
+
 def _meter(device: Device) -> MeterRequest | None:
     power = device.power
-    if power is None:
+    if power is None or power.kind == MODELLED:
         return None
     kind = EXTERNAL if power.is_external else power.kind
     return MeterRequest(kind, power.root, power.rail, power.rate_hz)

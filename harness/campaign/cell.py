@@ -240,6 +240,8 @@ class CellMeasurement:
                 return
             self._incidents.append(flaky_incident(session.role, first.reply))
         self._keep(session, seen)
+        if seen.cut_short is not None:
+            raise seen.cut_short
 
     def _so_far(self, session: PlannedSession) -> SoFar:
         arm, order = self._arms[session.role], len(self._sessions)

@@ -23,7 +23,9 @@ MEMORY_REPEAT = 20
 """Inferences of a memory session: the peak stands after a few, and none of them is timed."""
 PAUSE_S, COOL_S = 2.0, 15.0
 """Before a spoilt pair is measured again: what spoilt it (other work, heat) may pass."""
-_ORDER = (SessionKind.ACCURACY, SessionKind.MEMORY, SessionKind.TIMING, SessionKind.ENERGY)
+_ORDER = (
+    SessionKind.ACCURACY, SessionKind.MEMORY, SessionKind.TIMING, SessionKind.ENERGY, SessionKind.SUSTAINED
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[Plan
     first is a coin whose seed is the cell's key and files, so that the order is fair, recorded, and the same again.
     """
     until_decided = {kind_on(device, limit.metric) for limit in paired_limits(cell, device)}
-    kinds = {SessionKind.ACCURACY} | (_kinds(wanted.metrics, device) - until_decided)
+    kinds = {SessionKind.ACCURACY} | (_kinds(wanted.metrics, device) - until_decided) - {SessionKind.SUSTAINED}
+    if cell.workload.sustain is not None and cell.trial is None:  # no fault of a self-test lasts that long
+        kinds.add(SessionKind.SUSTAINED)
     paired = _kinds(wanted.paired, device) if cell.baseline else set()
     coin = random.Random(f"{cell.key} {cell.model.sha256} {cell.data.sha256}")  # noqa: S311  fairness, not secrecy
     sessions: list[PlannedSession] = []
@@ -116,7 +120,7 @@ def next_again(
 
 def count_of(kind: SessionKind, device: Device) -> int:
     """Say how many sessions per arm this kind takes on this board."""
-    if kind is SessionKind.ACCURACY:
+    if kind in {SessionKind.ACCURACY, SessionKind.SUSTAINED}:
         return 1
     if kind is SessionKind.MEMORY:
         return MEMORY_SESSIONS[device.tier]

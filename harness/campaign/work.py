@@ -18,6 +18,8 @@ from harness.spec.model import Device
 
 INSTALL_S = 3600.0
 """Longest time to bring files and runtimes to a board."""
+VIRTUAL_SLOWER = 10.0
+"""How much slower still the clock of an emulated board goes where it counts instructions."""
 EMULATED_SLOWER = 4.0
 """How much slower than ours the clock of an emulated board may go."""
 
@@ -52,9 +54,12 @@ class CellWork:
         slower = EMULATED_SLOWER if self.device.emulation is not None else 1.0
         # One more: the reference, where a loss is to be explained.
         sessions = len(self.sessions()) + 1 + most_pairs(self.planned, self.device)
-        asked = self.planned.workload.generation
-        evaluation_s = 2 * (asked.budget_s or LONGEST_S) * slower if asked is not None and asked.in_parts else 0.0
-        return sessions * self.planned.workload.deadline_s * 2 * slower + evaluation_s + INSTALL_S
+        workload = self.planned.workload
+        asked, lasting = workload.generation, workload.sustain
+        more_s = 2 * (asked.budget_s or LONGEST_S) * slower if asked is not None and asked.in_parts else 0.0
+        if lasting is not None:
+            more_s += 4 * lasting.time_s * slower * (VIRTUAL_SLOWER if self.device.emulation is not None else 1.0)
+        return sessions * workload.deadline_s * 2 * slower + more_s + INSTALL_S
 
 
 @dataclass(frozen=True, slots=True)

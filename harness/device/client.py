@@ -18,6 +18,9 @@ from harness.errors import FleetgateError, InfraError, LinkLost, SecurityError
 from harness.transport.protocol import SILENCE_S, Channel
 
 POLL_S = 0.5
+BEAT_S = 0.5
+HEARD_S = 1.0
+"""Between pings whose replies somebody waits for: a session has news every two seconds."""
 PING_S = 5.0
 """With SILENCE_S, a dead or stopped board is noticed within 20 s."""
 READ_BYTES = 1 << 18
@@ -56,6 +59,7 @@ class AgentClient:
         self._ended = threading.Event()
         self._last_id = 0
         self._quiet = False
+        self._heard: Callable[[Mapping[str, Any]], None] | None = None
         self._silence_s = SILENCE_S
         self._moved = time.monotonic()
         """When bytes last moved, either way."""
@@ -72,7 +76,7 @@ class AgentClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def request(
+    def request(  # noqa: PLR0913  all but the operation and what it takes by keyword
         self,
         op: str,
         fields: Mapping[str, Any] | None = None,
@@ -81,6 +85,7 @@ class AgentClient:
         deadline_s: float,
         silence_s: float = SILENCE_S,
         quiet: bool = False,
+        heard: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> Frame:
         """Send one request and return its reply, whose header says `ok: true`.
 
@@ -91,6 +96,7 @@ class AgentClient:
             deadline_s: the longest wait for the reply.
             silence_s: how long pings may stay unanswered meanwhile, for operations that keep the agent busy.
             quiet: send no pings until the reply is there (a deterministic board must not be disturbed).
+            heard: gets the header of every ping's reply meanwhile, on the listening thread; pings are sent more often.
 
         Raises:
             LinkLost: the connection ended or fell silent, or the deadline passed.
@@ -99,13 +105,13 @@ class AgentClient:
         """
         give_up = time.monotonic() + deadline_s
         with self._state:
-            self._quiet, self._silence_s, self._answer = quiet, silence_s, None
+            self._quiet, self._silence_s, self._answer, self._heard = quiet, silence_s, None, heard
         try:
             self._send(op, fields or {}, payload)
             header = self._await(give_up, f"{op!r} took longer than {deadline_s:.0f} s")
         finally:
             with self._state:
-                self._quiet, self._silence_s, self._asked = False, SILENCE_S, 0
+                self._quiet, self._silence_s, self._asked, self._heard = False, SILENCE_S, 0, None
         if header.header.get("ok") is True:
             return header
         error = header.header.get("error")
@@ -192,6 +198,8 @@ class AgentClient:
         number = frame.header.get("id")
         with self._state:
             if isinstance(number, int) and self._pings.pop(number, None) is not None:
+                if self._heard is not None:
+                    self._heard(frame.header)
                 return
             if not self._asked or number != self._asked or self._answer is not None:
                 words = f"{self._where}: a reply to nothing that was asked (id {str(number)[:40]})"
@@ -208,11 +216,14 @@ class AgentClient:
                 raise self._silent("does not answer")
 
     def _beat(self) -> None:
-        while not self._ended.wait(PING_S):
+        sent = time.monotonic()
+        while not self._ended.wait(BEAT_S):
             with self._state:
-                skip = self._quiet or len(self._pings) > 8
+                every_s = PING_S if self._heard is None else HEARD_S
+                skip = self._quiet or len(self._pings) > 8 or time.monotonic() - sent < every_s - BEAT_S / 2
             try:
                 if not skip:
+                    sent = time.monotonic()
                     self._send("ping", {}, b"")
             except FleetgateError:
                 return  # `_send` has told everybody

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness.agent.message import ArraySpec, SessionReply, SessionRequest
-from harness.errors import InfraError
+from harness.errors import FleetgateError, InfraError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,8 @@ class SessionResult:
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     """From the request to the reply, by the controller's clock."""
+    cut_short: FleetgateError | None = None
+    """What ended a sustained session before its time; then this is what it had told until then."""
 
 
 @lru_cache(maxsize=1)

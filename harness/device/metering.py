@@ -22,7 +22,12 @@ from harness.spec.model import MeterSpec
 
 
 def measure_externally(
-    meter: MeterSpec, ask_clock: Callable[[], float], run: Callable[[], SessionResult], *, nonce: str
+    meter: MeterSpec,
+    ask_clock: Callable[[], float],
+    run: Callable[[], SessionResult],
+    *,
+    nonce: str,
+    most: int | None = None,
 ) -> SessionResult:
     """Run a session while its meter is recorded.
 
@@ -31,6 +36,8 @@ def measure_externally(
         ask_clock: returns the board's monotonic clock, one round trip.
         run: runs the session.
         nonce: of the session, for the answer that is given without running it.
+        most: so many means are kept of the readings; a session that only has its power beside it then also runs
+            without the meter. None: every reading is kept, and without the meter there is no session.
 
     Returns:
         The session with power_t_s and power_w added, or with the error `sensor` when the meter is not there.
@@ -42,6 +49,10 @@ def measure_externally(
         try:
             opened = stack.enter_context(make_meter(meter))
         except MeterError as error:
+            if most is not None:
+                result = run()
+                result.reply.settings["power_fault"] = str(error)[:400]
+                return result
             words = {"code": error.code, "message": str(error)}
             return SessionResult(SessionReply(nonce=nonce, wait_status=0, sha256="", end=True, error=words))
         first = measure_offset(ask_clock)
@@ -52,9 +63,20 @@ def measure_externally(
         finally:
             recording = recorder.stop()
         described = opened.describe()
-    if result.reply.error is not None:
+    if result.reply.error is not None or result.cut_short is not None:
         return result
-    return _join(result, recording, (first, measure_offset(ask_clock)), described, meter)
+    joined = _join(result, recording, (first, measure_offset(ask_clock)), described, meter)
+    return joined if most is None else dataclasses.replace(joined, arrays=_thinned(joined.arrays, most))
+
+
+def _thinned(arrays: dict[str, np.ndarray], most: int) -> dict[str, np.ndarray]:
+    """Replace a long trace of power by the means of at most `most` stretches of equal length."""
+    step = -(-len(arrays["power_t_s"]) // most)
+    if step < 2:
+        return arrays
+    whole = len(arrays["power_t_s"]) // step * step
+    means = {name: arrays[name][:whole].reshape(-1, step).mean(axis=1) for name in ("power_t_s", "power_w")}
+    return {**arrays, **means}
 
 
 def _join(

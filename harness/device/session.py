@@ -30,6 +30,7 @@ from harness.device.reach import reach_board, reach_local
 from harness.device.reply import Clock, Installed, Pinned, PowerSurvey, parse_reply
 from harness.device.runtime import SYSTEM, RuntimeEnv, resolve
 from harness.device.start import Start, start_agent
+from harness.device.sustained import MOST_POINTS, SUSTAINED, Listener
 from harness.device.turn import CONTROLLER, turn
 from harness.errors import ArtifactError, FleetgateError, InfraError
 from harness.records.fingerprint import fingerprint
@@ -45,8 +46,10 @@ VIRTUAL_RATIO = 0.1
 """Seconds of a deterministic board's clock per second of ours while it computes (10^9 instructions are one second)."""
 SLOWEST = 4.0
 """How much slower than that a busy host may run it before the board is given up."""
-WATCHED = frozenset({"timing", "energy"})
+WATCHED = frozenset({"timing", "energy", SUSTAINED})
 """Kinds of session whose figures depend on the board's condition."""
+OF_HEAT = frozenset({"throttled", "frequency-changed"})
+"""What a sustained session is there to show spoils none."""
 
 
 class OpenDevice:
@@ -142,16 +145,18 @@ class OpenDevice:
         asked = self._complete(request)
         # An emulated board has no frequency, heat or neighbours: reading them would only disturb it.
         is_watched = asked.kind in WATCHED and self.spec.emulation is None
-        slowest = SLOWEST if asked.deterministic else 1.0
         with turn(self.spec, timed=asked.kind in WATCHED, cancel=self._cancel):
             started = time.monotonic()
-            flags = self._cool() if is_watched and self.spec.condition == PINNED else []
+            # What lasts is told from where it begins: two loads in a row must not be two different ones.
+            cools = is_watched and (self.spec.condition == PINNED or asked.kind == SUSTAINED)
+            flags = self._cool() if cools else []
             before = self._read_facts(asked.plant) if is_watched else None
-            result = self._run(asked, request.deadline_s * slowest + MARGIN_S)
+            result = self._run(asked, longest_s(request, asked) + MARGIN_S)
         if result.reply.error is not None:
             result.reply.error["message"] = name_instruction(result.reply.error, self.facts)
-        if before is not None:
-            flags += compare(before, self._read_facts(asked.plant, after=True), where=self._where)
+        if before is not None and result.cut_short is None:
+            seen = compare(before, self._read_facts(asked.plant, after=True), where=self._where)
+            flags += [flag for flag in seen if asked.kind != SUSTAINED or flag not in OF_HEAT]
             result.reply.flags = list(dict.fromkeys([*result.reply.flags, *flags]))
         return dataclasses.replace(result, seconds=time.monotonic() - started)
 
@@ -160,7 +165,17 @@ class OpenDevice:
 
         def run() -> SessionResult:
             fields = dataclasses.asdict(asked)
-            reply = self._client.request("session", fields, deadline_s=deadline_s, quiet=asked.deterministic)
+            listener = Listener(asked, self._progress)
+            heard = listener.hear if asked.kind == SUSTAINED else None
+            try:
+                reply = self._client.request(
+                    "session", fields, deadline_s=deadline_s, quiet=asked.deterministic, heard=heard
+                )
+            except FleetgateError as error:
+                left = listener.cut_short(error)
+                if left is None:
+                    raise
+                return left
             if _is_file_gone(reply.header):
                 self._send_again(asked.model)
             return open_envelope(reply.header, reply.payload, asked, where=self._where)
@@ -168,7 +183,8 @@ class OpenDevice:
         meter = self._reach.meter or self.spec.power
         if meter is None or asked.meter is None or asked.meter.kind != EXTERNAL:
             return run()
-        return measure_externally(meter, self._read_clock, run, nonce=asked.nonce)
+        most = MOST_POINTS if asked.kind == SUSTAINED else None
+        return measure_externally(meter, self._read_clock, run, nonce=asked.nonce, most=most)
 
     def _cool(self) -> list[str]:
         """Wait until the board is about as warm as when it was opened."""
@@ -191,7 +207,9 @@ class OpenDevice:
 
     def _complete(self, request: SessionRequest) -> SessionRequest:
         """Add the nonce and what hangs on the kind of board; deadlines are told in the seconds of its own clock."""
-        deadline_s = request.deadline_s * (VIRTUAL_RATIO if self._is_deterministic else 1.0)
+        deadline_s = request.deadline_s
+        if self._is_deterministic:
+            deadline_s = VIRTUAL_RATIO * deadline_s + (request.sustain.time_s if request.sustain else 0.0)
         return dataclasses.replace(
             request,
             nonce=request.nonce or secrets.token_hex(16),
@@ -231,6 +249,14 @@ class OpenDevice:
             deploy(self._client, [wheel.path for wheel in env.wheels], progress=self._progress)
             reply = self._client.request("env", fields, deadline_s=INSTALL_S)
         return parse_reply(Installed, reply).installed
+
+
+def longest_s(request: SessionRequest, asked: SessionRequest) -> float:
+    """Return how long to wait for a session by our clock; a load that lasts does so by the board's own."""
+    if not asked.deterministic:
+        return request.deadline_s
+    lasting_s = request.sustain.time_s if request.sustain else 0.0
+    return (request.deadline_s + lasting_s / VIRTUAL_RATIO) * SLOWEST
 
 
 def _is_file_gone(header: Mapping[str, Any]) -> bool:
@@ -325,7 +351,8 @@ def _agent(
     client, _ = start_agent(reach.transport, start, is_alive=reach.is_alive)
     with cancellation.doing(client.abort), client:
         if spec.condition == PINNED:
-            held = parse_reply(Pinned, client.request("condition", {"cores": list(spec.cores)}, deadline_s=30.0))
+            asked = {"cores": list(spec.cores), "frequency_hz": spec.frequency_hz}
+            held = parse_reply(Pinned, client.request("condition", asked, deadline_s=30.0))
             progress(f"{spec.name}: pinned, {len(held.settings)} settings are put back at the end")
         yield OpenDevice(spec, client, reach, progress, cancellation.event)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from harness.agent.message import SessionReply, SessionRequest
+    from harness.errors import FleetgateError
     from harness.records.run import DeviceRecord
     from harness.spec.model import Device
 
@@ -29,6 +30,10 @@ class SessionSeen(Protocol):
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Raw arrays by name."""
+
+    @property
+    def cut_short(self) -> FleetgateError | None:
+        """What ended the session before its time, although something of it is left."""
 
     @property
     def seconds(self) -> float:

@@ -20,7 +20,8 @@ from harness.stats.writing import TOKEN_TIMES
 from harness.units import Dimension, format
 
 _ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.", *SURPRISES, *DIVERGENCES, *ANSWERED)
-_TIMED = ("latency.", "load.", "throughput", *TOKEN_TIMES)
+_TIMED = ("latency.", "load.", "throughput", "sustained.", *TOKEN_TIMES)
+_OF_HEAT = ("sustained.fade", "sustained.time_to_throttle", "sustained.temperature")
 _SENSED = ("power.", "energy.", "thermal.")
 _NO_P99 = (
     "the ratio of two p99 scatters by 7 % even over 1000 calls, so that pairs cannot decide it; "
@@ -45,6 +46,11 @@ def forbidden(limit: Limit, device: Device) -> str:
         return ""
     if metric == "latency.p99" and limit.kind is LimitKind.REGRESS and device.tier is Tier.HARDWARE:
         return _NO_P99
+    if metric.startswith(_OF_HEAT) and device.tier is not Tier.HARDWARE:
+        return (
+            f"{metric} cannot be gated on {device.name} ({device.tier}): an emulated board gets no warmer; "
+            "gate it on hardware"
+        )
     if metric.startswith(_SENSED):
         return _forbidden_power(limit, device)
     if device.tier is Tier.FUNCTIONAL:

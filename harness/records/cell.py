@@ -24,6 +24,8 @@ class SessionKind(StrEnum):
     MEMORY = "memory"
     ACCURACY = "accuracy"
     ENERGY = "energy"
+    SUSTAINED = "sustained"
+    """A load that lasts, so that heat has its time."""
     PROFILE = "profile"
     """Counts of single operators: explains a change of work and decides nothing."""
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec.form import Family, Form, NoisyName, Ratio, RemotePath, check_build, one_of
-from harness.spec.model import MeterSpec, Noise
+from harness.spec.form import Family, Form, Frequency, NoisyName, Ratio, RemotePath, check_build, one_of
+from harness.spec.model import AS_SHIPPED, PINNED, MeterSpec, Noise
 from harness.spec.outside import check_outside
 from harness.spec.power import METERS, PowerForm, check_power, meter_spec
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal
 
-CONDITIONS = ("as-shipped", "pinned")
+CONDITIONS = (AS_SHIPPED, PINNED)
 TAILS = ("normal", "heavy")
 
 
@@ -40,6 +40,7 @@ class BoardSettings:
     cores: tuple[int, ...]
     runtimes: dict[str, str]
     condition: str
+    frequency_hz: float
     power: MeterSpec | None
     sessions: int
     noise: tuple[Noise, ...]
@@ -62,6 +63,30 @@ class NoiseForm(Form):
 NoiseEntry = Annotated[NoiseForm, BeforeValidator(_plain_noise, json_schema_input_type=str | NoiseForm)]
 
 
+def _plain_condition(value: object) -> object:
+    return {"mode": value} if isinstance(value, str) else value
+
+
+class ConditionForm(Form):
+    """Whether and how a run holds a board's clocks."""
+
+    noun: ClassVar[str] = "a condition"
+    mode: Annotated[str, one_of("condition", CONDITIONS), WithJsonSchema({"enum": list(CONDITIONS)})] = Field(
+        description="`as-shipped`: clocks as the board's system sets them, for figures of a product. `pinned`: the "
+        "governor `performance` at the highest allowed frequency, and a pause until the board is cool before each "
+        "timed session, for comparisons; needs root on the board, and everything is put back."
+    )
+    frequency: Frequency = Field(
+        default=0.0,
+        description="pinned: the frequency to hold, one that the board can hold without throttling; without: the "
+        "highest that is allowed.",
+        examples=["1.5 GHz"],
+    )
+
+
+ConditionEntry = Annotated[ConditionForm, BeforeValidator(_plain_condition, json_schema_input_type=str | ConditionForm)]
+
+
 class BoardForm(Form):
     """What a profile and a device may both say; the device's word is the stronger."""
 
@@ -76,11 +101,10 @@ class BoardForm(Form):
         description="Which build provides each runtime on this board: a pinned package, or `system`.",
         examples=[{"tflite": "tflite-runtime==2.14.0", "onnxruntime": "system"}],
     )
-    condition: Annotated[str, one_of("condition", CONDITIONS), WithJsonSchema({"enum": list(CONDITIONS)})] = Field(
-        default="as-shipped",
-        description="`as-shipped`: clocks as the board's system sets them, for figures of a product. `pinned`: the "
-        "governor `performance` at the highest allowed frequency, and a pause until the board is cool before each "
-        "timed session, for comparisons; needs root on the board, and everything is put back.",
+    condition: ConditionEntry | None = Field(
+        default=None,
+        description="`as-shipped` (the default) or `pinned`, or a mapping of `mode` and `frequency`.",
+        examples=["pinned", {"mode": "pinned", "frequency": "1.5 GHz"}],
     )
     power: PowerForm | None = Field(default=None, description="The power source.")
     sessions: int = Field(
@@ -107,6 +131,9 @@ def check_board(form: BoardForm, document: Document, where: Location, problems: 
             problems.append(document.problem(document.find([*where, "runtimes", family]), str(refusal), refusal.hint))
     if len(set(form.cores)) < len(form.cores):
         problems.append(document.problem(document.find([*where, "cores"]), "cores: a CPU is named twice"))
+    if form.condition is not None and form.condition.frequency and form.condition.mode != PINNED:
+        node = document.find([*where, "condition", "frequency"], key=True)
+        problems.append(document.problem(node, "only a pinned clock has a 'frequency'", "mode: pinned"))
     if form.power is not None:
         check_power(form.power, document, [*where, "power"], problems)
 
@@ -151,13 +178,15 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
         noise |= {item.metric: item for item in _noise(written)}
         power = {**power, **more} if not more or more["meter"] == power.get("meter") else more
         said |= values
+    condition = ConditionForm.model_construct(**(said["condition"] or {"mode": AS_SHIPPED}))
     return BoardSettings(
         python=said["python"],
         root=said["root"],
         threads=said["threads"],
         cores=tuple(said["cores"]),
         runtimes=runtimes,
-        condition=said["condition"],
+        condition=condition.mode,
+        frequency_hz=condition.frequency,
         power=meter_spec(power) if power else None,
         sessions=said["sessions"],
         noise=tuple(noise.values()),

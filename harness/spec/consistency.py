@@ -32,11 +32,13 @@ class Consistency:
         self.task = document.text(["workload", "task"])
         self.reference = document.text(["reference"]) or document.text(["reference", "file"])
         self.has_reference = any(True for key, _ in document.keys([]) if key.text == "reference")
+        self.has_sustain = any(True for key, _ in document.keys(["workload"]) if key.text == "sustain")
 
     def check(self, gates: tuple[LimitSet, ...]) -> None:
         """Add every problem, of the good limits in `gates` too."""
         self._check_data()
         self._check_reference()
+        self._check_sustain()
         for name, _ in self.document.keys(["artifacts"]):
             self._check_artifact(["artifacts", name.text])
         for limit in (limit for scope in gates for limit in scope.limits):
@@ -76,6 +78,11 @@ class Consistency:
             check_data(self.folder / data, classified=self.task == "classification")
         except Refusal as refusal:
             self._report(where, str(refusal), refusal.hint)
+
+    def _check_sustain(self) -> None:
+        if self.has_sustain and self.task == TASK:
+            said = "how fast a language model writes under a load that lasts is not measured"
+            self._report(["workload", "sustain"], said, "remove 'sustain'")
 
     def _check_text(self, where: Location, data: str) -> None:
         try:
@@ -137,7 +144,10 @@ class Consistency:
     def _check_limit(self, limit: Limit) -> None:
         metric = METRICS[limit.metric]
         place = (limit.origin.file, limit.origin.line, limit.origin.column)
-        if self.task in TASKS and not measured_by(metric, generates=self.task == TASK):
+        if metric.needs == "sustained" and not self.has_sustain:
+            said = f"{metric.name} is measured under a load that lasts, and the workload has none"
+            self.problems.append(Problem(*place, said, "add 'sustain: 20 min' to the workload"))
+        elif self.task in TASKS and not measured_by(metric, generates=self.task == TASK):
             hint = "use llm.*, work.prompt_token, work.new_token" if self.task == TASK else "use 'task: generation'"
             self.problems.append(Problem(*place, f"{metric.name} is not measured by 'task: {self.task}'", hint))
         elif metric.needs_labels and self.task == "parity":

@@ -244,6 +244,7 @@ def _device(
         runtimes=settings.runtimes,
         power=settings.power,
         condition=settings.condition,
+        frequency_hz=settings.frequency_hz,
         sessions=settings.sessions,
         noise=settings.noise,
         tags=tuple(form.tags),

@@ -141,7 +141,8 @@ MetricName = Annotated[
     one_of("metric", METRICS),
     WithJsonSchema({"type": "string", "enum": list(METRICS)}),
 ]
-NOISY = ("control", *(name for name, metric in METRICS.items() if metric.needs in {"timing", "energy"}))
+_SCATTERING = {"timing", "energy", "sustained"}
+NOISY = ("control", *(name for name, metric in METRICS.items() if metric.needs in _SCATTERING))
 """What scatters from session to session: timed and metered figures, and the control work beside them."""
 NoisyName = Annotated[str, one_of("figure", NOISY), WithJsonSchema({"type": "string", "enum": list(NOISY)})]
 Family = Annotated[str, one_of("runtime", RUNTIMES), WithJsonSchema({"type": "string", "enum": list(RUNTIMES)})]
@@ -153,6 +154,7 @@ RemotePath = Annotated[str, AfterValidator(check_remote_path)]
 Watts = Annotated[float, quantity(Dimension.POWER, high=10_000.0), quantity_schema(Dimension.POWER)]
 Joules = Annotated[float, quantity(Dimension.ENERGY, high=1.0), quantity_schema(Dimension.ENERGY)]
 Rate = Annotated[float, quantity(Dimension.RATE, high=10_000.0), quantity_schema(Dimension.RATE)]
+Frequency = Annotated[float, quantity(Dimension.FREQUENCY, high=1e11), quantity_schema(Dimension.FREQUENCY)]
 Seconds = Annotated[float, quantity(Dimension.TIME, high=86_400.0), quantity_schema(Dimension.TIME)]
 Ratio = Annotated[float, quantity(Dimension.RATIO, high=1.0), quantity_schema(Dimension.RATIO)]
 Bytes = Annotated[float, quantity(Dimension.BYTES), quantity_schema(Dimension.BYTES)]

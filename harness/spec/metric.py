@@ -24,7 +24,7 @@ class Metric:
     description: str
     lower_is_better: bool
     needs: str
-    """Kind of session that measures it (`timing`, `memory`, `accuracy`, `energy`); empty: none, the file says it."""
+    """Kind of session that measures it (`timing`, `memory`, `accuracy`, `energy`, `sustained`); empty: none."""
     kinds: tuple[LimitKind, ...]
     """Limits that make sense."""
     moves_with_day: bool
@@ -152,6 +152,26 @@ _ALL = (
     Metric(
         "thermal.max", Dimension.TEMPERATURE, "Highest temperature of the board under load.", True, "timing",
         (LimitKind.MAX,), True, low=-60.0, high=150.0, zero_is_possible=True,
+    ),
+    Metric(
+        "sustained.throughput", Dimension.RATE, "Inferences per second in the last third of a load that lasts.",
+        False, "sustained", _WORSE_WHEN_LESS, True,
+    ),
+    Metric(
+        "sustained.latency", Dimension.TIME, "Median time of one inference in the last third of a load that lasts.",
+        True, "sustained", _WORSE_WHEN_MORE, True,
+    ),
+    Metric(
+        "sustained.fade", Dimension.RATIO, "What a load that lasts loses of its speed in 10 minutes.",
+        True, "sustained", (LimitKind.MAX,), True, high=1.0, zero_is_possible=True,
+    ),
+    Metric(
+        "sustained.time_to_throttle", Dimension.TIME, "Time under load until the board throttles.",
+        False, "sustained", (LimitKind.MIN,), True,
+    ),
+    Metric(
+        "sustained.temperature", Dimension.TEMPERATURE, "Highest temperature of the board under a load that lasts.",
+        True, "sustained", (LimitKind.MAX,), True, low=-60.0, high=150.0, zero_is_possible=True,
     ),
     _accuracy("accuracy.top1", "Share of samples whose best class is the label."),
     _accuracy("accuracy.top5", "Share of samples whose label is among the five best classes."),

@@ -187,6 +187,8 @@ class Device:
     """What is known of the board's noise, at most one entry per metric."""
     condition: str = AS_SHIPPED
     """`as-shipped` or `pinned`: whether a run holds the board's clocks."""
+    frequency_hz: float = 0.0
+    """At which they are pinned; 0: the highest that is allowed."""
     tags: tuple[str, ...] = ()
     budgets: tuple[Limit, ...] = ()
     """Limits of the profile (weakest)."""
@@ -241,6 +243,15 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Sustain:
+    """A load that lasts."""
+
+    time_s: float
+    rate_hz: float = 0.0
+    """Inferences per second; 0: one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What is done with a model; paths are absolute."""
 
@@ -259,6 +270,8 @@ class Workload:
     """When the artifact is run on the controller, and the reference on the board, to explain a loss of accuracy."""
     generation: Generation | None = None
     """Set for the task `generation`, and for no other."""
+    sustain: Sustain | None = None
+    """None: nothing is measured under a load that lasts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,27 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from harness.errors import Problem
 from harness.spec import generation, questions, validate, yaml
 from harness.spec.consistency import Consistency, runtime_of
-from harness.spec.form import Family, Form, MetricLimits, Name, Scope, Seconds, Task, Title, one_of
+from harness.spec.form import Family, Form, MetricLimits, Name, Rate, Scope, Seconds, Task, Title, one_of
 from harness.spec.generation import GenerationForm
 from harness.spec.limits import read_scopes
-from harness.spec.model import Artifact, LimitSet, Split, Suite, Workload
+from harness.spec.model import Artifact, LimitSet, Split, Suite, Sustain, Workload
 from harness.spec.tree import Document
 
 SPLITS = tuple(split.value for split in Split)
+
+
+def _plain_sustain(value: object) -> object:
+    return {"time": value} if isinstance(value, str) else value
+
+
+class SustainForm(Form):
+    """A load that lasts, so that heat has its time."""
+
+    noun: ClassVar[str] = "a load that lasts"
+    time: Seconds = Field(description="How long it lasts.", examples=["20 min"])
+    rate: Rate = Field(
+        default=0.0, description="Inferences per second; without: one after the other.", examples=["10 /s"]
+    )
 
 
 class WorkloadForm(Form):
@@ -38,6 +52,13 @@ class WorkloadForm(Form):
     batch: int = Field(default=1, ge=1, le=65_536, description="Samples per call of the accuracy pass.", examples=[1])
     output: int = Field(default=0, ge=0, le=255, description="Index of the output with the class scores.", examples=[0])
     deadline: Seconds = Field(default=300.0, description="Longest time of one session on a board.", examples=["5 min"])
+    sustain: Annotated[
+        SustainForm | None, BeforeValidator(_plain_sustain, json_schema_input_type=str | SustainForm)
+    ] = Field(
+        default=None,
+        description="One more session under a load that lasts: a time, or a mapping of `time` and `rate`.",
+        examples=["20 min", {"time": "20 min", "rate": "10 /s"}],
+    )
     generation: GenerationForm | None = Field(
         default=None, description="What a language model is asked; for `task: generation`."
     )
@@ -172,6 +193,7 @@ def _workload(work: WorkloadForm, folder: Path) -> Workload:
         deadline_s=work.deadline,
         attribution=Split(work.attribution),
         generation=generation.resolve(written, folder) if written is not None else None,
+        sustain=Sustain(work.sustain.time, work.sustain.rate) if work.sustain is not None else None,
     )
 
 

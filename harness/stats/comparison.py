@@ -31,6 +31,7 @@ from harness.stats.evidence import Evidence, Missing, valid_pairs
 from harness.stats.figure import KINDS, session_figure, session_kind
 from harness.stats.likelihood import SURPRISES, reference_surprise, surprise_change
 from harness.stats.questions import ANSWERED, answered_loss
+from harness.stats.sustained import SUSTAINED, sustained_change
 from harness.stats.work import basis_of, is_counted, work_change
 
 MEASURED = "measured in this run"
@@ -113,6 +114,8 @@ def _ratio(evidence: Evidence, metric: str, candidate: Estimate, baseline: Estim
         return _accuracy_ratio(evidence, metric)
     if metric in SURPRISES:
         return surprise_change(evidence, metric, Role.BASELINE)
+    if metric in SUSTAINED:
+        return sustained_change(evidence, metric)
     return _exact_ratio(metric, candidate, baseline.value)
 
 

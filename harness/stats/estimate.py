@@ -11,6 +11,7 @@ Which interval belongs to which metric is decided here and nowhere else:
 | likelihood of a text, divergence of a language model | Student's t over windows (`harness.stats.likelihood`) |
 | answers of a language model | exact binomial (`harness.stats.questions`) |
 | both, evaluated until decided | valid at any time (`harness.stats.sequence`) |
+| load that lasts | blocks of windows, with what processes differ by (`harness.stats.sustained`) |
 | parity, conformance, storage, highest temperature | exact: a fact about these bytes and samples |
 """
 
@@ -34,6 +35,7 @@ from harness.stats.likelihood import DIVERGENCES, SURPRISES, likelihood_estimate
 from harness.stats.parity import parity_estimate
 from harness.stats.quantile import FloatArray
 from harness.stats.questions import ANSWERED, answered_estimate
+from harness.stats.sustained import SUSTAINED, sustained_estimate
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.token_energy import TOKEN_ENERGY
 from harness.stats.work import is_counted, work_estimate
@@ -71,7 +73,8 @@ def estimate(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> Es
         return parity_estimate(evidence, metric, role)
     if metric.startswith("conformance."):
         return conformance_estimate(evidence, metric)
-    return _storage(evidence, role) if metric == "storage.size" else _temperature(evidence, role)
+    rule = sustained_estimate if metric in SUSTAINED else _exact
+    return rule(evidence, metric, role)
 
 
 def session_figures(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE) -> FloatArray | Missing:
@@ -180,6 +183,10 @@ def _quantum(metric: str) -> float:
     if metric.startswith("memory.") and metric != CACHE:
         return PAGE_BYTES
     return VIRTUAL_TICK_S if metric.startswith(("latency.", "load.", "llm.t")) else 0.0
+
+
+def _exact(evidence: Evidence, metric: str, role: Role) -> Estimate | Missing:
+    return _storage(evidence, role) if metric == "storage.size" else _temperature(evidence, role)
 
 
 def _storage(evidence: Evidence, role: Role) -> Estimate | Missing:

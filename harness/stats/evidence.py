@@ -33,6 +33,7 @@ FLAG_WORDS = {
     "governor-changed": "the frequency governor was changed",
     "foreign-load": "other work kept the session from its core",
     "clock-step": "the wall clock was set",
+    "cut-short": "it ended before its time",
     "swapped": "the session was swapped out",
     "note-not-cooled": "the board was still warm after 180 s",
     "supply-changed": "the battery was charged, or the supply changed",

@@ -63,6 +63,8 @@ class FakeModel:
     """The same on every board, but not on the controller."""
     errors: int = 1_000_000
     """So many sessions fail; later ones work."""
+    sag: float = 0.0
+    """Share of its speed that a load that lasts loses a third of the time after it began, when the board throttles."""
     seed: int = 0
     """Makes two files of equal behaviour different files."""
     operators: dict[str, int] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class FakeSeen:
     reply: SessionReply
     arrays: dict[str, Array] = field(default_factory=dict)
     seconds: float = 0.0
+    cut_short: FleetgateError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,10 +350,33 @@ def _play_profile(
     return {"profile": np.frombuffer(to_json(make_profile(model.operators)), np.uint8)}, {"load_s": 0.01}
 
 
+def _play_sustained(
+    model: FakeModel, request: SessionRequest, _labels: npt.NDArray[np.int64], number: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    assert request.sustain is not None
+    windows = 240
+    ends = request.sustain.time_s * np.arange(1, windows + 1) / windows
+    hot = (ends > request.sustain.time_s / 3).astype(np.float64)
+    single = model.latency_s / (1.0 - model.sag * hot) * _jitter(request, number, windows)
+    arrays: dict[str, Array] = {
+        "window_end_s": 100.0 + ends,
+        "window_calls": np.round(np.diff(ends, prepend=0.0) / single),
+        "window_median_s": single,
+        "window_longest_s": 1.2 * single,
+        "signs_t_s": 100.0 + ends - 0.5 * ends[0],
+        "temperature_c": 45.0 + 30.0 * (1.0 - np.exp(-3.0 * ends / ends[-1])),
+        "frequency_hz": 1.8e9 * (1.0 - model.sag * hot),
+        "throttled": hot * (model.sag > 0),
+        "mean_w": 3.0 - hot,
+    }
+    return arrays, {"load_start_s": 100.0, "sustain_s": request.sustain.time_s, "rate_hz": 0.0}
+
+
 _PLAYS = {
     "timing": _play_timing,
     "memory": _play_memory,
     "accuracy": _play_accuracy,
     "energy": _play_energy,
     "profile": _play_profile,
+    "sustained": _play_sustained,
 }

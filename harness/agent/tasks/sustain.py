@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.agent.message import EXTERNAL
-from harness.agent.meters.contention import ContentionWatch, flags_of
+from harness.agent.meters.contention import ContentionWatch
 from harness.agent.meters.control import time_control_s
 from harness.agent.meters.follower import Follower, Rows
 from harness.agent.meters.signs import find_signs
@@ -33,6 +33,8 @@ _SHORTEST_S, _SIGNS_S = 0.25, 0.5
 """Shortest window, and shortest time between two readings of the board's condition."""
 _KEPT = 2048
 """Times of a window that its median is of: of very short inferences the last ones."""
+_WAITED = 0.03
+"""Share of the time on or before a core that other work may have taken."""
 _POWER_HZ = 10.0
 """Only means over a second and more are kept of the power."""
 _WINDOW_ARRAYS = ("window_end_s", "window_calls", "window_median_s", "window_longest_s")
@@ -87,7 +89,7 @@ def run(session: Session) -> None:
     session.scalars.update(late_count=float(load.late), **contention)
     if not request.deterministic:
         session.scalars["control_after_s"] = time_control_s()
-        session.flags += flags_of(contention, wall_s=asked.time_s, calls=load.calls)
+        session.flags += _flags_of(contention)
 
 
 class _Load:
@@ -144,6 +146,12 @@ class _MeanPower:
         """Return watts; NaN when nothing was read meanwhile."""
         self._seen, watts = self._sampler.mean_since(self._seen)
         return watts
+
+
+def _flags_of(contention: dict[str, float]) -> list[str]:
+    """Return `foreign-load` if other work took a share of the core that shows: here the whole time counts."""
+    waited_s = contention.get("run_delay_s", 0.0)
+    return ["foreign-load"] if waited_s > _WAITED * (waited_s + contention["cpu_s"]) else []
 
 
 def _start_sampler(session: Session) -> PowerSampler | None:

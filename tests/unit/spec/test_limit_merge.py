@@ -100,6 +100,7 @@ def test_catalogue_names() -> None:
         *(f"conformance.{name}" for name in ("flips", "max_abs", "max_ulp")),
         *(f"llm.{name}" for name in ("ttft", "tpot.p50", "tpot.p95", "tpot.max", "prefill_rate", "decode_rate")),
         *(f"llm.{name}" for name in ("perplexity", "nll", "bits_per_byte", "kl", "kl_p999", "same_top")),
+        *(f"sustained.{name}" for name in ("throughput", "latency", "fade", "time_to_throttle", "temperature")),
         *("memory.cache", "work.prompt_token", "work.new_token"),
         *(f"llm.{name}" for name in ("choice_accuracy", "choice_accuracy_norm", "exact_match")),
         *(f"llm.{name}_rate" for name in ("pass", "format", "refusal")),
@@ -117,7 +118,7 @@ def test_catalogue_is_consistent(name: str) -> None:
     assert [kind for kind in metric.kinds if kind in {LimitKind.MAX, LimitKind.MIN}] == [absolute]
     loses = ("accuracy.", "llm.perplexity", "llm.nll", "llm.bits_per_byte")
     assert (LimitKind.DROP in metric.kinds) == (name.startswith(loses) or name in METRIC_KINDS)
-    assert metric.needs in {"", "timing", "memory", "accuracy", "energy"}
+    assert metric.needs in {"", "timing", "memory", "accuracy", "energy", "sustained"}
     for kind in metric.kinds:
         low, high = limit_range(metric, kind)
         assert low < high
