@@ -1,4 +1,4 @@
-"""The drawings of one cell: the samples of every session with the limit drawn in, and the power over time.
+"""The drawings of one cell: the samples of every session with the limit drawn in.
 
 Owns what is drawn and how it is thinned out; the shapes are those of `harness.report.svg`. Draws nothing that the tier
 forbids to look at: no clock time of an emulated board without a clock.
@@ -6,7 +6,6 @@ forbids to look at: no clock time of an emulated board without a clock.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ def cell_charts(cell: CellView, arrays: Arrays) -> tuple[Drawing, ...]:
     work = _series(sessions, "instructions", arrays)
     if any(series.values[0] != series.values[-1] for series in work):
         drawings += _distribution(cell, work, "Instructions per call", "work.")
-    return (*drawings, *_power_traces(sessions, arrays))
+    return tuple(drawings)
 
 
 def _series(sessions: Sequence[SessionRecord], name: str, arrays: Arrays) -> tuple[Series, ...]:
@@ -226,39 +225,3 @@ def _strip_picture(
 
 def _arm(series: Series) -> str:
     return "cand" if series.is_candidate else "base"
-
-
-def _power_traces(sessions: Sequence[SessionRecord], arrays: Arrays) -> list[Drawing]:
-    found = []
-    for session in sessions:
-        time, watt = (session.arrays.get(name) for name in ("power_t_s", "power_w"))
-        if session.role is not Role.CANDIDATE or time is None or watt is None:
-            continue
-        if time.key in arrays and watt.key in arrays and len(arrays[time.key]) > 1:
-            found.append(_power_trace(session, arrays[time.key], arrays[watt.key]))
-    return found[:1]
-
-
-def _power_trace(session: SessionRecord, time_s: NDArray[Any], power_w: NDArray[Any]) -> Drawing:
-    import numpy as np
-
-    picked = np.linspace(0, len(time_s) - 1, min(240, len(time_s))).astype(int)
-    start = float(time_s[0])
-    seconds, watts = (np.asarray(array, dtype=np.float64)[picked].tolist() for array in (time_s - start, power_w))
-    bottom = 160.0
-    x = svg.Scale(0, seconds[-1] or 1.0, LEFT, WIDTH - RIGHT)
-    y = svg.scale_for([0.0, *watts], bottom, TOP, pad=0.0)
-    begin, end = (session.scalars.get(f"window_{edge}_s", math.nan) - start for edge in ("start", "end"))
-    window = Markup("")
-    if math.isfinite(begin) and math.isfinite(end):
-        window = svg.element("rect", class_="window", x=x(begin), y=TOP, width=x(end) - x(begin), height=bottom - TOP)
-    levels = [
-        svg.line("grid", LEFT, y(tick), x.end, y(tick))
-        + svg.text("tick", LEFT - 6, y(tick) + 4, wording.figure(tick, Dimension.POWER), anchor="end")
-        for tick in y.ticks(3)
-    ]
-    drawn = svg.picture(
-        "Power over time of one session", WIDTH, bottom + BOTTOM,
-        window, _frame(x, bottom, Dimension.TIME), *levels, svg.polyline("cand", seconds, watts, x, y),
-    )  # fmt: skip
-    return Drawing(drawn, "Power over time", f"Session {session.order}; the shaded window is the inference under load.")

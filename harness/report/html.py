@@ -16,6 +16,7 @@ from markupsafe import Markup
 from harness.gate.instruction_set import compare_boards
 from harness.records.outcome import Outcome
 from harness.report import chart, instruction_set, selftest, wording
+from harness.report.course import courses
 from harness.report.files import view_files
 from harness.report.limit_chart import gate_chart
 from harness.report.pair_chart import pair_charts
@@ -58,7 +59,9 @@ def render(run: RunRecord, judgement: Judgement, samples: SampleReader) -> str:
     charts, works, files = {}, {}, {}
     for cell in drawn[:DRAWN]:
         arrays = samples.arrays(cell.planned.key)
-        charts[cell.anchor] = (*pair_charts(cell), *chart.cell_charts(cell, arrays))
+        sessions = cell.record.sessions if cell.record else ()
+        course = courses(cell.planned, sessions, devices[cell.planned.device], arrays)
+        charts[cell.anchor] = (*pair_charts(cell), *chart.cell_charts(cell, arrays), *course)
         works[cell.anchor] = view_work(cell, devices[cell.planned.device], arrays)
         files[cell.anchor] = view_files(cell, devices[cell.planned.device], arrays)
     style = Markup(css)  # noqa: S704  our own file

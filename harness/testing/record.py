@@ -159,7 +159,29 @@ def _arrays(story: Story, key: str, *, power: bool) -> Arrays:
         busy = (time_s >= 105.0) & (time_s < 115.0)
         arrays["15/power_t_s"] = time_s
         arrays["15/power_w"] = np.where(busy, 5.1, 2.7) + rng.normal(0, 0.06, time_s.size)
+        arrays |= {f"15/{name}": array for name, array in _signs(time_s[::25], busy[::25].astype(float)).items()}
+        arrays |= {f"16/{name}": array for name, array in _lasting(story.candidate_s, rng).items()}
     return arrays
+
+
+def _signs(time_s: NDArray[np.float64], load: NDArray[np.float64]) -> Arrays:
+    """Tell heat and clock under a load, a share of the most at each time."""
+    heat = np.cumsum(load - 0.3) / load.size
+    return {"signs_t_s": time_s, "temperature_c": 46.0 + 20.0 * heat, "frequency_hz": np.where(load > 0, 1.5e9, 0.6e9)}
+
+
+def _lasting(candidate_s: float, rng: np.random.Generator) -> Arrays:
+    """Draw 20 minutes of load on a board that gets warm and throttles from minute seven on."""
+    end_s = np.arange(1.0, 1201.0)
+    hot = np.clip((end_s - 420.0) / 240.0, 0.0, 1.0)
+    single_s = candidate_s * (1.0 + 0.35 * hot) * rng.normal(1.0, 0.008, end_s.size)
+    return {
+        "window_end_s": 500.0 + end_s, "window_calls": np.round(1.0 / single_s), "window_median_s": single_s,
+        "window_longest_s": 1.4 * single_s, "signs_t_s": 499.5 + end_s,
+        "temperature_c": 46.0 + 38.0 * (1.0 - np.exp(-end_s / 260.0)) + rng.normal(0, 0.2, end_s.size),
+        "frequency_hz": 1.5e9 - 0.4e9 * np.round(4 * hot) / 4, "throttled": (hot > 0).astype(float),
+        "mean_w": 5.1 - 1.2 * hot + rng.normal(0, 0.04, end_s.size),
+    }  # fmt: skip
 
 
 def _verdict(cell: PlannedCell, gate: Told, story: Story, arrays: Arrays) -> Verdict:
@@ -232,16 +254,17 @@ def _cell_record(cell: PlannedCell, story: Story, arrays: Arrays) -> CellRecord:
     )
     sessions = tuple(_session(cell, order, story, arrays) for order in range(15)) if arrays else ()
     if "15/power_w" in arrays:
-        sessions += (_session(cell, 15, story, arrays),)
+        sessions += (_session(cell, 15, story, arrays), _session(cell, 16, story, arrays))
     return CellRecord(
         cell.key, sessions, incidents, started_at="2026-11-24T08:15:21Z", duration_s=31.4 if arrays else 0.0
     )
 
 
 def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> SessionRecord:
-    """Tell session `order`: 0 to 11 are timed by turns, 12 to 14 measure memory, 15 measures energy."""
+    """Tell session `order`: 0 to 11 are timed by turns, 12 to 14 measure memory, 15 measures energy, 16 lasts."""
     role = Role.BASELINE if order % 2 == 0 and order < 12 else Role.CANDIDATE
-    kind = SessionKind.TIMING if order < 12 else SessionKind.MEMORY if order < 15 else SessionKind.ENERGY
+    last = SessionKind.ENERGY if order == 15 else SessionKind.SUSTAINED
+    kind = SessionKind.TIMING if order < 12 else SessionKind.MEMORY if order < 15 else last
     model = cell.baseline if role is Role.BASELINE and cell.baseline else cell.model
     version = cell.build.partition("==")[2]
     runtime = RuntimeRecord(
@@ -250,14 +273,24 @@ def _session(cell: PlannedCell, order: int, story: Story, arrays: Arrays) -> Ses
     scalars = {
         SessionKind.TIMING: {"load_s": 0.021, "first_s": 2 * story.candidate_s, "warmup_count": 10.0},
         SessionKind.MEMORY: {"rss_start_bytes": 30.1 * MIB, "hwm_load_bytes": 40.2 * MIB, "hwm_bytes": 41.5 * MIB},
-        SessionKind.ENERGY: {"window_start_s": 105.0, "window_end_s": 115.0, "inference_count": 3800.0},
+        SessionKind.ENERGY: {
+            "window_start_s": 105.0,
+            "window_end_s": 115.0,
+            "inference_count": 3800.0,
+            "idle_before_start_s": 100.5,
+            "idle_before_end_s": 104.5,
+            "idle_after_start_s": 115.5,
+            "idle_after_end_s": 119.5,
+        },
+        SessionKind.SUSTAINED: {"load_start_s": 500.0, "sustain_s": 1200.0, "rate_hz": 0.0},
     }[kind]
     refs = {
         key.partition("/")[2]: ArrayRef(key, array.shape, str(array.dtype))
         for key, array in arrays.items() if key.startswith(f"{order}/")
     }  # fmt: skip
     flags = story.flags if order in {4, 5} else ()
-    return SessionRecord(order, role, kind, model.sha256, runtime, (3,), scalars, refs, flags)
+    told = {"power_scope": "module", "power_source": "hwmon ina3221 VDD_IN"} if kind is SessionKind.ENERGY else {}
+    return SessionRecord(order, role, kind, model.sha256, runtime, (3,), scalars, refs, flags, told)
 
 
 def _decision(verdicts: tuple[Verdict, ...]) -> Decision:
