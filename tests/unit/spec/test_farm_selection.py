@@ -133,6 +133,7 @@ def test_shipped_profiles_resolve(farm_file: Path) -> None:
     assert tiers == {
         "arm64": Tier.HARDWARE,
         "host": Tier.HARDWARE,
+        "qemu-debian13": Tier.DETERMINISTIC,
         "imx8mp": Tier.HARDWARE,
         "jetson-orin-nano": Tier.HARDWARE,
         "qemu": None,
