@@ -15,16 +15,19 @@ SENSOR = "sensor"
 """Code of a missing power meter, which takes energy figures away and no others."""
 UNUSABLE = "reference"
 """Code of the error that says: this reference does not run. It is the user's file; the controller is sound."""
+NO_WHEEL = "wheel"
+"""Code of the error that says: no build of this runtime fits the board. The board itself is sound."""
 CONFORMANCE = "controller"
 """Code of a candidate that the controller could not compute, which takes conformance away and nothing else."""
 NOT_THE_MODELS = {
     SENSOR: (Outcome.DEVICE, Attribution.DEVICE),
     "input": (Outcome.INCONCLUSIVE, Attribution.USER),
+    "tool": (Outcome.DEVICE, Attribution.DEVICE),
     "killed": (Outcome.INCONCLUSIVE, Attribution.UNKNOWN),
     "integrity": (Outcome.INFRA, Attribution.INFRA),
 }
-"""Codes of a failed session that say nothing of the model: a missing meter, data that does not fit, damaged files,
-a kill that came from outside (reliability: SIGKILL without a counted lack of memory is nobody's verdict)."""
+"""Codes of a failed session that say nothing of the model: a missing meter or tool, data that does not fit, damaged
+files, a kill that came from outside (reliability: SIGKILL without a counted lack of memory is nobody's verdict)."""
 
 
 def incident_of(error: BaseException) -> Incident:

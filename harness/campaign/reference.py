@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from harness.agent.message import SessionRequest
 from harness.campaign.arm import generation_request
-from harness.campaign.incident import UNUSABLE
+from harness.campaign.incident import NO_WHEEL, UNUSABLE
 from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
@@ -32,7 +32,7 @@ from harness.spec.model import Workload
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.farm.boards import Boards, OpenBoard
+    from harness.farm.boards import Boards, OpenBoard, RuntimeEnvironment
 
 Arrays = Mapping[str, "np.ndarray"]
 
@@ -144,7 +144,7 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
     Raises:
         InfraError: it does not run there.
     """
-    runtime = board.ensure_runtime(computation.family, computation.build)
+    runtime = _ensure_runtime(board, computation)
     workload = computation.workload
     asked = computation.questions
     questions = _deploy(board, asked, computation.questions_sha256) if asked else ""
@@ -171,6 +171,14 @@ def compute(board: OpenBoard, computation: Computation) -> dict[str, np.ndarray]
 
 def _probes(workload: Workload) -> int:
     return workload.generation.probes if workload.generation else 0
+
+
+def _ensure_runtime(board: OpenBoard, computation: Computation) -> RuntimeEnvironment:
+    """Bring the runtime; one that has no build for this machine takes this computation away, not the others."""
+    try:
+        return board.ensure_runtime(computation.family, computation.build)
+    except InfraError as error:
+        raise InfraError(str(error), code=UNUSABLE if error.code == NO_WHEEL else error.code) from error
 
 
 def _deploy(board: OpenBoard, path: Path, planned_sha256: str) -> str:

@@ -71,6 +71,12 @@ def check_fits(requirement: Requirement, facts: Facts) -> None:
     Raises:
         InfraError: with the reason and what to use instead.
     """
+    if canonicalize_name(requirement.name) == "executorch-numpy-runtime" and Version(facts.python) < Version("3.12"):
+        raise InfraError(
+            f"{requirement} needs Python 3.12 or newer, and the board has {facts.python}: it runs on boards with "
+            "Debian 13 or newer, or with a newer Python that `python:` of the device names",
+            code="wheel",
+        )
     if canonicalize_name(requirement.name) != "ai-edge-litert" or not facts.libc.startswith("glibc "):
         return
     pins = [Version(pin.version) for pin in requirement.specifier if pin.operator == "=="]

@@ -47,6 +47,14 @@ BUILDS = [
         id="tflite-runtime",
         marks=pytest.mark.system,
     ),
+    pytest.param(
+        Build("executorch", "executorch-numpy-runtime==1.4.0", "digits_fp32.pte", "digits_int8.pte"),
+        id="executorch",
+        marks=[
+            pytest.mark.system,
+            pytest.mark.skipif(sys.version_info < (3, 12), reason="executorch-numpy-runtime needs Python 3.12"),
+        ],
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ RUNTIMES = {
     "onnxruntime": "harness.agent.runtimes.onnxruntime.OnnxRuntime",
     "tflite": "harness.agent.runtimes.tflite.TfLite",
     "llamacpp": "harness.agent.runtimes.llamacpp.LlamaCpp",
+    "executorch": "harness.agent.runtimes.executorch.ExecuTorch",
 }
 
 

@@ -77,6 +77,18 @@ def test_litert_needs_the_libc_that_it_does_not_name(libc: str, fits: bool) -> N
             check_fits(Requirement("ai-edge-litert==2.3.0"), facts)
 
 
+@pytest.mark.parametrize(("python", "fits"), [("3.11.2", False), ("3.12.0", True), ("3.13.5", True)])
+def test_executorch_needs_a_new_python(python: str, fits: bool) -> None:
+    """A board whose Python is too old hears which board would do."""
+    facts = dataclasses.replace(FACTS, python=python)
+
+    if fits:
+        check_fits(Requirement("executorch-numpy-runtime==1.4.0"), facts)
+    else:
+        with pytest.raises(InfraError, match=r"needs Python 3\.12 or newer, and the board has 3\.11\.2.*Debian 13"):
+            check_fits(Requirement("executorch-numpy-runtime==1.4.0"), facts)
+
+
 def make_wheel(folder: Path, name: str, *requirements: str) -> Path:
     """Write a wheel that has metadata and nothing else."""
     path = folder / f"{name}-1-py3-none-any.whl"
