@@ -115,6 +115,21 @@ class GenerationRequest:
 
 
 @dataclass
+class ToolRequest:
+    """A tool that measures a model by its own means: what it prints comes back as it is.
+
+    Words of `argv` may hold {model} and {data} (paths on the board), {threads}, {repeat} and {warmup}.
+    """
+
+    program: str = ""
+    """Its path on the board, or its name in the agent's PATH; empty: the file `stored`."""
+    stored: str = ""
+    """sha256 in the store of a tool that was sent."""
+    argv: list[str] = field(default_factory=list)
+    """Arguments after the tool's own name."""
+
+
+@dataclass
 class SessionRequest:
     """One measuring session: a fresh child of the zygote of `env`."""
 
@@ -124,7 +139,7 @@ class SessionRequest:
     env: str
     """Env id, or `system` for what the board has installed."""
     runtime: str
-    """onnxruntime, tflite or llamacpp; native for a program."""
+    """onnxruntime, tflite, llamacpp or executorch; native for a program, command for a tool."""
     model: str
     """sha256 of the model in the board's store."""
     suffix: str
@@ -163,6 +178,8 @@ class SessionRequest:
     """Set for sustained sessions."""
     generation: GenerationRequest | None = None
     """Set for language models: timing, memory and accuracy sessions generate text."""
+    tool: ToolRequest | None = None
+    """Set for the runtime `command`: timing and memory sessions run it once."""
     argv: list[str] = field(default_factory=list)
     """binary: arguments after the program's own name."""
     plant: PlantRequest | None = None
@@ -183,6 +200,7 @@ _PARTS: dict[str, Any] = {
     "plant": PlantRequest,
     "sustain": SustainRequest,
     "generation": GenerationRequest,
+    "tool": ToolRequest,
 }
 
 
@@ -203,7 +221,7 @@ class SessionReply:
     """The envelope of a session: only a complete one counts.
 
     `wait_status` is what waitpid gave for the child; `error` is set when the child said why it failed
-    (code load, run, fallback, input, memory, sensor, integrity, profile) or died (code crash, timeout, killed: by
+    (code load, run, fallback, input, memory, sensor, integrity, profile, tool) or died (code crash, timeout, killed: by
     nobody knows whom, or illegal_instruction). An error of a fatal signal also has `signal`, `pc`, `where` (library and
     offset) and, when illegal, `instruction`: hexadecimal, in the order of memory.
     """

@@ -22,7 +22,7 @@ from harness.agent.frame import Frame
 from harness.agent.lease import Lease, read_boot_id
 from harness.agent.message import SessionRequest, make_request
 from harness.agent.refusal import Refusal
-from harness.agent.spawn import Zygote, ZygoteKey, encode_request
+from harness.agent.spawn import TOOL, Zygote, ZygoteKey, encode_request
 from harness.agent.store import Store
 from harness.agent.task import Answer, Task
 from harness.agent.watch import Warming, Watch
@@ -169,7 +169,7 @@ class Operations:
         request = parse_request(frame.header)
         asked = request.generation
         more = (asked.compared, asked.questions) if asked else ()
-        for digest in (request.model, request.data, *more):
+        for digest in (request.model, request.data, *more, request.tool.stored if request.tool else ""):
             if digest and not self._store.has(digest):
                 raise Refusal("missing", f"{digest[:12]} is not in the store")
         if request.plant is not None:
@@ -215,10 +215,23 @@ def parse_request(header: dict[str, Any]) -> SessionRequest:
         _check_generation(request)
     if request.sustain is not None and not (0 < request.sustain.time_s < 1e6 and 0 <= request.sustain.rate_hz < 1e6):
         raise Refusal("request", "sustain: time_s is positive, rate_hz not negative")
+    if request.tool is not None or request.runtime == TOOL:
+        _check_tool(request)
+        return request
     is_drawn = request.kind == "accuracy" and request.samples >= 1 and request.seed >= 0
     if not (request.data or is_drawn or request.kind == "binary"):
         raise Refusal("request", "only an accuracy session can draw its data: samples is positive, seed not negative")
     return request
+
+
+def _check_tool(request: SessionRequest) -> None:
+    asked = request.tool
+    if asked is None or request.runtime != TOOL or request.kind not in {"timing", "memory"}:
+        raise Refusal("request", f"timing and memory sessions of the runtime {TOOL} run a tool, and no others")
+    if bool(asked.program) == bool(asked.stored):
+        raise Refusal("request", "a tool is on the board, or in the store")
+    if not all(isinstance(word, str) and "\0" not in word for word in (asked.program, *asked.argv)):
+        raise Refusal("request", "a tool and its argv hold words without NUL")
 
 
 def _check_generation(request: SessionRequest) -> None:

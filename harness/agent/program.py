@@ -10,14 +10,14 @@ from __future__ import annotations
 import array
 import hashlib
 import os
-import resource
 import shutil
 import sys
 import tempfile
-from typing import IO, NamedTuple, NoReturn
+from typing import IO, NamedTuple
 
 from harness.agent import process
-from harness.agent.crash import Crash, explain_crash
+from harness.agent.child import Child, explain_end
+from harness.agent.crash import Crash
 from harness.agent.frame import encode_head, send_frame
 from harness.agent.message import SessionRequest
 from harness.agent.meters.work import InstructionCounter, NoCounter
@@ -65,7 +65,9 @@ class Program:
         path = self._copy()
         for number in range(self._request.warmup + self._request.repeat):
             run = self._run(path)
-            failed = _explain(run, f"in run {number + 1}")
+            failed = explain_end(
+                run.status, run.crash, is_oom=run.is_oom, tail=run.output_tail, when=f"in run {number + 1}"
+            )
             if failed is not None:
                 return failed
             if number >= self._request.warmup:
@@ -113,7 +115,13 @@ class Program:
     def _run(self, path: str) -> Run:
         ooms = process.count_oom_kills()
         with tempfile.TemporaryFile(dir=self._folder) as output:
-            child = _Child(path, self._request.argv, output, isolate=self._isolate)
+            child = Child(
+                [path, *self._request.argv],
+                self._folder,
+                (output, output),
+                most_bytes=MAX_OUTPUT,
+                isolate=self._isolate,
+            )
             traced = Traced(child.pid)
             counter = self._count(child.pid)
             child.go()
@@ -141,31 +149,6 @@ class Program:
         except NoCounter as reason:
             self.flags[f"no-counter:{reason}"] = None
             return None
-
-
-class _Child:
-    """A process that becomes the program at `go`, or says why it cannot."""
-
-    def __init__(self, path: str, argv: list[str], output: IO[bytes], *, isolate: bool) -> None:
-        wait_fd, self._go_fd = os.pipe()
-        self._said_fd, say_fd = os.pipe()
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self._go_fd)
-            process.die_with_parent(parent)
-            _become(path, argv, output.fileno(), (wait_fd, say_fd), isolate=isolate)
-        os.close(wait_fd)
-        os.close(say_fd)
-
-    def go(self) -> None:
-        os.write(self._go_fd, b"g")
-        os.close(self._go_fd)
-
-    def read_refusal(self) -> str:
-        """Return why the program was not executed; empty when it was."""
-        with open(self._said_fd, "rb") as said:
-            return said.read(4096).decode(errors="replace")
 
 
 def run(message: bytes, result_fd: int, root: str) -> None:
@@ -210,19 +193,6 @@ def _swapped(values: array.array[int]) -> bytes:
     return swapped.tobytes()
 
 
-def _explain(run: Run, when: str) -> dict[str, object] | None:
-    """Return the error object of a run that failed."""
-    last = run.output_tail.decode(errors="replace").strip().splitlines()[-3:]
-    when += f"; it wrote: {' / '.join(last)[-500:]}" if last else ""
-    if run.status == 0:
-        return None
-    if os.WIFEXITED(run.status):
-        return {"code": "run", "message": f"exit status {os.WEXITSTATUS(run.status)} {when}"}
-    if os.WTERMSIG(run.status) == 9:
-        return dict(process.explain_kill(when, is_oom=run.is_oom))
-    return dict(explain_crash(run.crash, run.status, when))
-
-
 def _read_output(output: IO[bytes]) -> tuple[str, bytes]:
     digest = hashlib.sha256()
     output.seek(0)
@@ -233,22 +203,3 @@ def _read_output(output: IO[bytes]) -> tuple[str, bytes]:
             return digest.hexdigest(), tail
         digest.update(piece)
         tail = (tail + piece)[-_TAIL:]
-
-
-def _become(path: str, argv: list[str], output_fd: int, ends: tuple[int, int], *, isolate: bool) -> NoReturn:
-    """Wait until the parent follows and counts, then be the program."""
-    wait_fd, say_fd = ends
-    try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output_fd, 1)
-        os.dup2(output_fd, 2)
-        os.chdir(os.path.dirname(path))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_OUTPUT, MAX_OUTPUT))
-        if isolate:
-            process.leave_network()
-        os.read(wait_fd, 1)
-        os.execv(path, [path, *argv])  # noqa: S606  a shell would be one more program
-    except OSError as error:
-        os.write(say_fd, str(error.strerror or error).encode())
-    finally:
-        os._exit(127)

@@ -21,6 +21,8 @@ from harness.agent.refusal import Refusal
 
 NATIVE = "native"
 """The runtime of native programs: none."""
+TOOL = "command"
+"""The runtime of tools that measure a model by their own means."""
 MAX_MESSAGE = 64 << 10
 PAGE = 4 << 10
 """All messages are as long as this or a multiple: the heap of a zygote remembers how long the last one was."""

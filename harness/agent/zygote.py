@@ -20,7 +20,7 @@ from harness.agent.crash import tell_crashes
 from harness.agent.env import SYSTEM, env_path
 from harness.agent.meters.memory import remember_resident
 from harness.agent.runtimes import load_runtime
-from harness.agent.spawn import MAX_MESSAGE, NATIVE, PAGE
+from harness.agent.spawn import MAX_MESSAGE, NATIVE, PAGE, TOOL
 
 _REHEARSAL = b"rehearsal"
 _MARK = ".loaded-"
@@ -85,6 +85,10 @@ def _import(runtime: str) -> Loaded:
         from harness.agent import program
 
         return Loaded({"runtime_version": NATIVE, "numpy": ""}, program.run)
+    if runtime == TOOL:
+        from harness.agent import tool
+
+        return Loaded({"runtime_version": TOOL, "numpy": ""}, tool.run)
     adapter = load_runtime(runtime)
     adapter.probe()
     # What every session needs beside the runtime is loaded here too, once; cp437 is what zipfile reads an .npz with.

@@ -17,12 +17,13 @@ from harness.agent.message import (
     SessionReply,
     SessionRequest,
     SustainRequest,
+    ToolRequest,
 )
 from harness.campaign.energy import NOT_METERED, energy_times
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import MODELLED, Device, Sustain, Tier, Workload
+from harness.spec.model import MODELLED, Device, Sustain, Tier, Tool, Workload
 
 _CONTROLLERS = frozenset({"questions", "checker", "budget_tokens", "budget_s"})
 """What is said of a generation and is not the board's business, or goes there as a file."""
@@ -91,6 +92,7 @@ class Arm:
             generation=generation_request(
                 workload, compared=compared if is_judged else "", questions=questions if is_judged else "", probes=0
             ),
+            tool=_tool_request(workload.tool),
         )
 
     def record(
@@ -141,6 +143,10 @@ def generation_request(workload: Workload, *, compared: str, questions: str, pro
 
 def _sustain(lasting: Sustain, device: Device) -> SustainRequest:
     return SustainRequest(lasting.time_s, lasting.rate_hz, device.power.root if device.power else "/sys")
+
+
+def _tool_request(tool: Tool | None) -> ToolRequest | None:
+    return ToolRequest(tool.program, tool.sha256, list(tool.argv)) if tool is not None else None
 
 
 def _meter(device: Device) -> MeterRequest | None:

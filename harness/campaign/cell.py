@@ -23,6 +23,7 @@ from harness.campaign.evaluation import LongRun
 from harness.campaign.explain import Explaining
 from harness.campaign.incident import (
     CONFORMANCE,
+    NO_WHEEL,
     SENSOR,
     board_reference_incident,
     controller_incident,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
 _DONE = object()
 PROBED = "probe_token"
-NO_WHEEL = "wheel"
-"""Code of the error that says: no build of this runtime fits the board. The board itself is sound."""
 
 
 class CellMeasurement:
@@ -155,6 +154,8 @@ class CellMeasurement:
             self._arms[Role.BASELINE] = replace(candidate, model=model, suffix=files.baseline.suffix)
         self._data = self._deploy(files.data, planned.data.sha256)
         self._language.deploy(self._deploy)
+        if files.tool and planned.workload.tool:
+            self._deploy(files.tool, planned.workload.tool.sha256)
         for session in self._queue():
             self._measure_session(session)
         while self._pairing is not None and (ask := self._next_pair(self._pairing)) is not None:
@@ -281,8 +282,9 @@ class CellMeasurement:
     def _keep_references(self, controller: Controller) -> None:
         """Copy labels and what the controller computed beside the samples, so that a replay needs nothing else."""
         try:
-            is_text = self._work.planned.workload.generation is not None
-            labels = None if is_text else read_labels(self._work.files.data)
+            workload = self._work.planned.workload
+            is_array = workload.generation is None and workload.tool is None
+            labels = None if not is_array else read_labels(self._work.files.data)
         except FleetgateError as error:
             self._incidents.append(controller_incident("reference", error))
             return

@@ -21,12 +21,18 @@ from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.profile import Profile
 from harness.spec import check_scopes, effective_limits
-from harness.spec.model import Artifact, Device, Farm, Generation, Limit, LimitKind, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Device, Farm, Generation, Limit, LimitKind, Origin, Suite, Tier, Tool, Workload
 from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets
 
-SUFFIX_RUNTIMES = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".tflite": "tflite", ".gguf": "llamacpp"}
+SUFFIX_RUNTIMES = {
+    ".onnx": "onnxruntime",
+    ".ort": "onnxruntime",
+    ".tflite": "tflite",
+    ".gguf": "llamacpp",
+    ".pte": "executorch",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class CellFiles:
     questions: Path | None = None
     checker: str = ""
     """`file.py:function`, the file absolute."""
+    tool: Path | None = None
+    """A tool that the suite brings."""
     recorded_profile: Profile | None = None
     """What each operator cost in the committed baseline, if it says so."""
 
@@ -111,7 +119,9 @@ def plan_cell(
         SpecError: a file cannot be read, at the artifact's position.
     """
     folder = Path(suite.file).parent
-    data = identify(Path(suite.workload.data), folder, artifact.origin)
+    # A tool may need no data: then it gets the model twice, and nothing more is sent.
+    data = identify(Path(suite.workload.data or artifact.file), folder, artifact.origin)
+    workload = replace(suite.workload, tool=_plan_tool(suite.workload.tool, device, folder, artifact.origin))
     reference = Path(suite.reference) if suite.reference else None
     family = suite.reference_runtime or (runtime_of(reference) if reference else "")
     asked = suite.workload.generation or Generation()
@@ -130,7 +140,7 @@ def plan_cell(
         build=runtime_build(artifact, device),
         provider=artifact.provider,
         threads=artifact.threads or device.threads,
-        workload=_relative(suite.workload, data, questions, f"{checker.name}:{function}" if checker else ""),
+        workload=_relative(workload, data, questions, f"{checker.name}:{function}" if checker else ""),
         limits=limits,
         model=identify(Path(artifact.file), folder, artifact.origin),
         data=data,
@@ -145,17 +155,24 @@ def plan_cell(
         checker=checker,
     )
     cell = _with_history(cell, baselines, artifact.origin)
-    paths = CellFiles(
+    profile = recorded_profile(baselines, cell) if baselines and not cell.skip_reason else None
+    return cell, _files(suite, artifact, family, profile)
+
+
+def _files(suite: Suite, artifact: Artifact, family: str, profile: Profile | None) -> CellFiles:
+    """Say where the files of a cell lie."""
+    asked, tool = suite.workload.generation or Generation(), suite.workload.tool
+    return CellFiles(
         model=Path(artifact.file),
-        data=Path(suite.workload.data),
+        data=Path(suite.workload.data or artifact.file),
         baseline=Path(artifact.baseline) if artifact.baseline else None,
-        reference=reference,
+        reference=Path(suite.reference) if suite.reference else None,
         reference_runtime=family,
         questions=Path(asked.questions) if asked.questions else None,
         checker=asked.checker,
-        recorded_profile=recorded_profile(baselines, cell) if baselines and not cell.skip_reason else None,
+        tool=Path(tool.file) if tool and tool.file else None,
+        recorded_profile=profile,
     )
-    return cell, paths
 
 
 def _relative(workload: Workload, data: FileIdentity, questions: FileIdentity | None, checker: str) -> Workload:
@@ -163,7 +180,7 @@ def _relative(workload: Workload, data: FileIdentity, questions: FileIdentity | 
     asked = workload.generation
     if asked is not None:
         asked = replace(asked, questions=questions.name if questions else "", checker=checker)
-    return replace(workload, data=data.name, generation=asked)
+    return replace(workload, data=data.name if workload.data else "", generation=asked)
 
 
 def check_limits(limits: Sequence[Limit], device: Device, planned: PlannedCell | None = None) -> list[Problem]:
@@ -191,6 +208,16 @@ def applies(artifact: Artifact, device: Device) -> bool:
 def runtime_build(artifact: Artifact, device: Device) -> str:
     """Choose the requirement that provides the runtime: the artifact's pin, else the board's, else the default."""
     return requirement_of(artifact.runtime, artifact.build or device.runtimes.get(artifact.runtime, ""))
+
+
+def _plan_tool(tool: Tool | None, device: Device, folder: Path, origin: Origin) -> Tool | None:
+    """Say where the tool lies on the board, or which bytes are sent."""
+    if tool is None:
+        return None
+    if not tool.file:
+        return replace(tool, program=device.tools.get(tool.program, tool.program))
+    sent = identify(Path(tool.file), folder, origin)
+    return replace(tool, file=sent.name, sha256=sent.sha256)
 
 
 def runtime_of(model: Path) -> str:

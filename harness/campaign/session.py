@@ -66,15 +66,18 @@ def wanted_by_limits(cell: PlannedCell) -> Wanted:
 def sessions_of(cell: PlannedCell, device: Device, wanted: Wanted) -> tuple[PlannedSession, ...]:
     """Order the sessions of a cell whose number is fixed beforehand; what scatters is measured in pairs after them.
 
-    An accuracy session is always among them: it is the evidence that the artifact loads and runs on real data, and its
-    outputs are what timed ones are checked against. Pairs of baseline and candidate stand side by side; which goes
-    first is a coin whose seed is the cell's key and files, so that the order is fair, recorded, and the same again.
+    An accuracy session is always among them, but for a tool: it is the evidence that the artifact loads and runs on
+    real data, and its outputs are what timed ones are checked against. Pairs of baseline and candidate stand side by
+    side; which goes first is a coin whose seed is the cell's key and files, so that the order is fair, recorded, and
+    the same again.
     """
     until_decided = {kind_on(device, limit.metric) for limit in paired_limits(cell, device)}
-    kinds = {SessionKind.ACCURACY} | (_kinds(wanted.metrics, device) - until_decided) - {SessionKind.SUSTAINED}
+    base = _base(cell)
+    asked = _kinds(wanted.metrics, device, base) - until_decided
+    kinds = ({base} - until_decided) | asked - {SessionKind.SUSTAINED}
     if cell.workload.sustain is not None and cell.trial is None:  # no fault of a self-test lasts that long
         kinds.add(SessionKind.SUSTAINED)
-    paired = _kinds(wanted.paired, device) if cell.baseline else set()
+    paired = _kinds(wanted.paired, device, base) if cell.baseline else set()
     coin = random.Random(f"{cell.key} {cell.model.sha256} {cell.data.sha256}")  # noqa: S311  fairness, not secrecy
     sessions: list[PlannedSession] = []
     for kind in _ORDER:
@@ -137,14 +140,19 @@ def counts_work(wanted: Wanted, device: Device) -> bool:
     return any(metric.startswith("work.") or _is_modelled(metric, device) for metric in wanted.metrics)
 
 
-def _kinds(metrics: Iterable[str], device: Device) -> set[SessionKind]:
+def _base(cell: PlannedCell) -> SessionKind:
+    """Name the kind of session that every cell has; a tool has no answers, its figures are all that it gives."""
+    return SessionKind.ACCURACY if cell.workload.tool is None else SessionKind.TIMING
+
+
+def _kinds(metrics: Iterable[str], device: Device, base: SessionKind) -> set[SessionKind]:
     kinds: set[SessionKind] = set()
     for metric in metrics:
         if _is_modelled(metric, device):
             kinds.add(SessionKind.TIMING)
         else:
             # The size of a file needs no figure of a session, only one that opened the file.
-            kinds.add(SessionKind(METRICS[metric].needs or SessionKind.ACCURACY))
+            kinds.add(SessionKind(METRICS[metric].needs or base))
     return kinds
 
 

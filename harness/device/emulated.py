@@ -167,6 +167,7 @@ class EmulatedBoards:
         found = {
             (family, build): resolve(family, build, facts, progress=self._progress, cancel=cancel).id
             for family, build in needed
+            if build != SYSTEM  # nothing of it is installed: a plan with a tool shares the snapshot of one without
         }
         defaults = {(family, DEFAULTS[family]) for family in PREPARED}
         usual = {*self._spec.runtimes.items(), *defaults} - found.keys()

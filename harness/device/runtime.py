@@ -32,6 +32,8 @@ DEFAULTS = {
     "onnxruntime": "onnxruntime==1.32.0",
     "tflite": "ai-edge-litert==2.3.0",
     "llamacpp": "xllamacpp==2026.10.11549",
+    "executorch": "executorch-numpy-runtime==1.4.0",
+    "command": SYSTEM,
 }
 """What a device gets that names no build of its own."""
 PREPARED = ("onnxruntime", "tflite")
@@ -86,7 +88,7 @@ def resolve(
     """Give the wheels of a runtime for a board, from the cache or, once, from the package index.
 
     Args:
-        family: `onnxruntime`, `tflite` or `llamacpp`.
+        family: `onnxruntime`, `tflite`, `llamacpp`, `executorch` or `command`.
         build: a requirement, `system`, or empty for the default.
         facts: of the board: Python, ABI, libc and architecture decide.
         progress: gets a line for whatever takes longer than some seconds.

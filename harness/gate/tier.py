@@ -16,11 +16,15 @@ from harness.stats.noise import noise_of
 from harness.stats.outlook import RESOLVES, resolvable
 from harness.stats.pair import in_pairs
 from harness.stats.questions import ANSWERED
+from harness.stats.told import TOLD_MEMORY, TOLD_TIMES
 from harness.stats.writing import TOKEN_TIMES
 from harness.units import Dimension, format
 
-_ANYWHERE = ("memory.", "storage.", "accuracy.", "parity.", "conformance.", *SURPRISES, *DIVERGENCES, *ANSWERED)
-_TIMED = ("latency.", "load.", "throughput", "sustained.", *TOKEN_TIMES)
+_ANYWHERE = (
+    *("memory.", TOLD_MEMORY, "storage.", "accuracy.", "parity.", "conformance."),
+    *(*SURPRISES, *DIVERGENCES, *ANSWERED),
+)
+_TIMED = ("latency.", "load.", "throughput", "sustained.", *TOKEN_TIMES, *TOLD_TIMES)
 _OF_HEAT = ("sustained.fade", "sustained.time_to_throttle", "sustained.temperature")
 _SENSED = ("power.", "energy.", "thermal.")
 _NO_P99 = (

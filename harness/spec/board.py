@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec.form import Family, Form, Frequency, NoisyName, Ratio, RemotePath, check_build, one_of
+from harness.spec.form import Family, Form, Frequency, NoisyName, Ratio, RemotePath, Title, check_build, one_of
 from harness.spec.model import AS_SHIPPED, PINNED, MeterSpec, Noise
 from harness.spec.outside import check_outside
 from harness.spec.power import METERS, PowerForm, check_power, meter_spec
@@ -39,6 +39,7 @@ class BoardSettings:
     threads: int
     cores: tuple[int, ...]
     runtimes: dict[str, str]
+    tools: dict[str, str]
     condition: str
     frequency_hz: float
     power: MeterSpec | None
@@ -101,6 +102,11 @@ class BoardForm(Form):
         description="Which build provides each runtime on this board: a pinned package, or `system`.",
         examples=[{"tflite": "tflite-runtime==2.14.0", "onnxruntime": "system"}],
     )
+    tools: dict[Title, RemotePath] = Field(
+        default={},
+        description="Where measuring tools lie on this board; without: in its PATH.",
+        examples=[{"trtexec": "/usr/src/tensorrt/bin/trtexec"}],
+    )
     condition: ConditionEntry | None = Field(
         default=None,
         description="`as-shipped` (the default) or `pinned`, or a mapping of `mode` and `frequency`.",
@@ -160,19 +166,21 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
     """Merge what is written about a board.
 
     Args:
-        chain: the words, nearest (strongest) first. Scalars and lists replace, `runtimes` merge by family, `noise` by
-            metric, `power` by key as long as the meter is the same.
+        chain: the words, nearest (strongest) first. Scalars and lists replace, `runtimes` merge by family, `tools` by
+            name, `noise` by metric, `power` by key as long as the meter is the same.
 
     Returns:
         The settings, with the defaults where nothing is written.
     """
     said: dict[str, Any] = {name: field.default for name, field in BoardForm.model_fields.items()}
     runtimes: dict[str, str] = {}
+    tools: dict[str, str] = {}
     power: dict[str, Any] = {}
     noise: dict[str, Noise] = {}
     for written in reversed(chain):
         values = written.form.model_dump(include=set(BoardForm.model_fields), exclude_unset=True)
         runtimes |= values.pop("runtimes", {})
+        tools |= values.pop("tools", {})
         more = values.pop("power", {})
         values.pop("noise", {})
         noise |= {item.metric: item for item in _noise(written)}
@@ -185,6 +193,7 @@ def settle(chain: Sequence[Written]) -> BoardSettings:
         threads=said["threads"],
         cores=tuple(said["cores"]),
         runtimes=runtimes,
+        tools=tools,
         condition=condition.mode,
         frequency_hz=condition.frequency,
         power=meter_spec(power) if power else None,

@@ -12,10 +12,14 @@ from harness.errors import Problem
 from harness.spec.evaluation_data import check_data, check_text
 from harness.spec.form import RUNTIMES, TASKS, check_build
 from harness.spec.generation import FAMILIES, TASK
-from harness.spec.metric import METRICS, measured_by
+from harness.spec.metric import METRICS, TOOL, measured_by
 from harness.spec.model import Limit, LimitKind, LimitSet
+from harness.spec.tool import FAMILY as COMMAND
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal, quoted, suggest
+
+_OWN = {TASK: "use llm.*, work.prompt_token, work.new_token", TOOL: "use tool.*, memory.peak, storage.size"}
+"""What the gates of a task may name that measures figures of its own."""
 
 
 def runtime_of(file: str) -> str:
@@ -37,6 +41,9 @@ class Consistency:
     def check(self, gates: tuple[LimitSet, ...]) -> None:
         """Add every problem, of the good limits in `gates` too."""
         self._check_data()
+        tool: Location = ["workload", "tool", "file"]
+        if self.document.text(tool):
+            self._has_file(tool, self.document.text(tool))
         self._check_reference()
         self._check_sustain()
         for name, _ in self.document.keys(["artifacts"]):
@@ -64,8 +71,13 @@ class Consistency:
         where: Location = ["workload", "data"]
         data = self.document.text(where)
         if not data:
+            has_key = any(key.text == "data" for key, _ in self.document.keys(["workload"]))
+            if self.task != TOOL and not has_key:
+                self._report(["workload"], "a workload needs the key 'data'", "data: FILE")
             return
-        if self.task == TASK:
+        if self.task == TOOL:  # any file: the tool knows what it is
+            self._has_file(where, data)
+        elif self.task == TASK:
             if self._has_file(where, data):
                 self._check_text(where, data)
         elif not data.endswith(".npz"):
@@ -96,6 +108,9 @@ class Consistency:
                 hint = "add 'reference: FILE'"
                 self._report(["workload", "task"], "a parity suite needs the key 'reference'", hint)
             return
+        if self.task == TOOL:
+            self._report(["reference"], "a tool brings no outputs to compare with a reference", "remove the key")
+            return
         if not self.reference:
             return
         where: Location = ["reference", "file"]
@@ -109,11 +124,13 @@ class Consistency:
 
     def _check_suffix(self, where: Location, file: str, runtime: str) -> None:
         other = runtime_of(file)
-        if other and runtime in RUNTIMES and other != runtime:
+        if other and runtime in RUNTIMES and runtime not in {other, COMMAND}:
             self._report(where, f"{quoted(file)} is a file for {other}, not for {runtime}", f"runtime: {other}")
 
     def _check_artifact(self, where: Location) -> None:
         texts = {key: self.document.text([*where, key]) for key in ("file", "runtime", "baseline", "build")}
+        if texts["runtime"] == COMMAND and self.document.text([*where, "provider"]):
+            self._report([*where, "provider"], "a tool is told its provider by its argv", "remove the key")
         for key in ("file", "baseline"):
             if texts[key] and self._has_file([*where, key], texts[key]):
                 self._check_suffix([*where, key], texts[key], texts["runtime"])
@@ -132,6 +149,9 @@ class Consistency:
             return
         if self.task == TASK and runtime not in FAMILIES:
             self._report(where, f"{runtime} generates no text", f"use {' or '.join(FAMILIES)}")
+        elif (self.task == TOOL) is not (runtime == COMMAND) and self.task in TASKS:
+            hint = f"'task: {TOOL}' and 'runtime: {COMMAND}' belong together"
+            self._report(where, f"{runtime} does not do 'task: {self.task}'", hint)
         elif self.task in TASKS and self.task != TASK and runtime == "llamacpp":
             self._report(where, "llamacpp runs language models only", "use 'task: generation'")
 
@@ -144,11 +164,11 @@ class Consistency:
     def _check_limit(self, limit: Limit) -> None:
         metric = METRICS[limit.metric]
         place = (limit.origin.file, limit.origin.line, limit.origin.column)
-        if metric.needs == "sustained" and not self.has_sustain:
+        if metric.needs == "sustained" and not self.has_sustain and self.task != TOOL:
             said = f"{metric.name} is measured under a load that lasts, and the workload has none"
             self.problems.append(Problem(*place, said, "add 'sustain: 20 min' to the workload"))
-        elif self.task in TASKS and not measured_by(metric, generates=self.task == TASK):
-            hint = "use llm.*, work.prompt_token, work.new_token" if self.task == TASK else "use 'task: generation'"
+        elif self.task in TASKS and not measured_by(metric, self.task):
+            hint = _OWN.get(self.task, "use 'task: tool'" if metric.told else "use 'task: generation'")
             self.problems.append(Problem(*place, f"{metric.name} is not measured by 'task: {self.task}'", hint))
         elif metric.needs_labels and self.task == "parity":
             hint = "use a parity metric, or 'task: classification'"

@@ -242,6 +242,7 @@ def _device(
         threads=settings.threads,
         cores=settings.cores,
         runtimes=settings.runtimes,
+        tools=settings.tools,
         power=settings.power,
         condition=settings.condition,
         frequency_hz=settings.frequency_hz,

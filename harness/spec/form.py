@@ -22,6 +22,8 @@ RUNTIMES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (".onnx", ".ort"),
     "tflite": (".tflite", ".lite"),
     "llamacpp": (".gguf",),
+    "executorch": (".pte",),
+    "command": (),
 }
 """Runtime families and the suffixes of their model files."""
 
@@ -29,9 +31,10 @@ _BUILDS = {
     "onnxruntime": ("onnxruntime",),
     "tflite": ("tflite-runtime", "ai-edge-litert"),
     "llamacpp": ("xllamacpp",),
+    "executorch": ("executorch-numpy-runtime",),
 }
 ACCEPTED = (MODELLED, SIMULATED)
-TASKS = ("classification", "parity", "generation")
+TASKS = ("classification", "parity", "generation", "tool")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|all|.*\.\..*|.*\.", re.IGNORECASE)
@@ -118,6 +121,8 @@ def check_build(family: str, build: str) -> str:
     """Accept `system` or one exact release of a package that provides the runtime family."""
     if build == "system":
         return build
+    if family not in _BUILDS:
+        raise Refusal(f"{family} is no package", "a tool is on the board, or the suite brings it: see 'tool'")
     match = _BUILD.fullmatch(build)
     packages = _BUILDS[family]
     if match is None:

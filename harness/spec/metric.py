@@ -39,6 +39,8 @@ class Metric:
     """An emulated board may compute it from a declared model, if the gate says `accept: modelled`."""
     generates: bool = False
     """Whether only `task: generation` measures it."""
+    told: bool = False
+    """Whether a tool of `task: tool` reports it, by its own method."""
 
 
 def _latency(name: str, description: str) -> Metric:
@@ -97,6 +99,12 @@ def _token_work(name: str, description: str) -> Metric:
     return Metric(
         name, Dimension.COUNT, description, True, "timing", _WORSE_WHEN_MORE, moves_with_day=False, generates=True
     )
+
+
+def _told(name: str, dimension: Dimension, description: str) -> Metric:
+    less = dimension is not Dimension.RATE
+    kinds = _WORSE_WHEN_MORE if less else _WORSE_WHEN_LESS
+    return Metric(name, dimension, f"{description}, as a tool reports it.", less, "timing", kinds, True, told=True)
 
 
 def _surprise(name: str, description: str) -> Metric:
@@ -209,6 +217,17 @@ _ALL = (
     _token_energy("energy.per_token", "Energy of all texts, prompts included, per token written."),
     _token_energy("energy.prompt_token", "Energy up to the first token, per token of the prompt."),
     _token_energy("energy.new_token", "Energy of each token after the first."),
+    _told("tool.latency.mean", Dimension.TIME, "Mean time of one inference"),
+    _told("tool.latency.p50", Dimension.TIME, "Median time of one inference"),
+    _told("tool.latency.p90", Dimension.TIME, "90th percentile of the time of one inference"),
+    _told("tool.latency.p95", Dimension.TIME, "95th percentile of the time of one inference"),
+    _told("tool.latency.p99", Dimension.TIME, "99th percentile of the time of one inference"),
+    _told("tool.latency.first", Dimension.TIME, "Time of the first inference"),
+    _told("tool.load.time", Dimension.TIME, "Time to load the model"),
+    _told("tool.throughput", Dimension.RATE, "Inferences per second"),
+    _told("tool.prefill_rate", Dimension.RATE, "Prompt tokens per second"),
+    _told("tool.decode_rate", Dimension.RATE, "Written tokens per second"),
+    _told("tool.memory.peak", Dimension.BYTES, "Peak memory"),
     _conformance(
         "conformance.flips", Dimension.COUNT,
         "Samples whose best class on the board is not the controller's for the same file, ties apart.",
@@ -230,11 +249,18 @@ _ANY_TASK = frozenset(
         "power.mean", "power.idle",
     }
 )  # fmt: skip
+_TOLD_TASK = frozenset({"memory.peak", "storage.size"})
+GENERATION, TOOL = "generation", "tool"
+"""Tasks that measure figures of their own."""
 
 
-def measured_by(metric: Metric, *, generates: bool) -> bool:
-    """Tell whether a task measures a metric: one that generates text, or one that infers."""
-    return metric.name in _ANY_TASK or metric.generates is generates
+def measured_by(metric: Metric, task: str) -> bool:
+    """Tell whether a task measures a metric."""
+    if task == TOOL:
+        return metric.told or metric.name in _TOLD_TASK
+    if metric.told:
+        return False
+    return metric.name in _ANY_TASK or metric.generates is (task == GENERATION)
 
 
 def limit_dimension(metric: Metric, kind: LimitKind) -> Dimension:

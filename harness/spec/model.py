@@ -180,6 +180,8 @@ class Device:
     """CPUs that a session is pinned to; empty: the agent takes the last of those allowed."""
     runtimes: dict[str, str] = field(default_factory=dict)
     """Runtime family -> requirement (`onnxruntime==1.32.0`) or `system`."""
+    tools: dict[str, str] = field(default_factory=dict)
+    """Name of a measuring tool -> its path on this board."""
     power: MeterSpec | None = None
     sessions: int = 0
     """Sessions per arm of a timed measurement, fixed beforehand; 0: as many as it takes, or the tier's number."""
@@ -252,11 +254,40 @@ class Sustain:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldFigure:
+    """Where a figure stands in the JSON that a tool prints."""
+
+    metric: str
+    """A metric of `tool.*`; empty: the times of single inferences."""
+    path: str
+    """Keys and indices joined by dots; `*`: of every element."""
+    scale: float
+    """SI per unit of the tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that measures a model on the board by its own means; see `harness.agent.message.ToolRequest`."""
+
+    format: str
+    """How it prints what it found: a name of `harness.spec.tool.FORMATS`."""
+    argv: tuple[str, ...] = ()
+    program: str = ""
+    """Its path on the board, or its name in PATH; empty: `file` is sent."""
+    file: str = ""
+    """Absolute path of a tool that the suite brings; in a plan relative to the suite."""
+    sha256: str = ""
+    """Of `file`, once it is planned."""
+    figures: tuple[ToldFigure, ...] = ()
+    """For `format: json`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What is done with a model; paths are absolute."""
 
     task: str
-    """`classification`, `parity` or `generation`."""
+    """`classification`, `parity`, `generation` or `tool`."""
     data: str
     repeat: int
     warmup: int = 10
@@ -272,6 +303,8 @@ class Workload:
     """Set for the task `generation`, and for no other."""
     sustain: Sustain | None = None
     """None: nothing is measured under a load that lasts."""
+    tool: Tool | None = None
+    """Set for the task `tool`, and for no other."""
 
 
 @dataclass(frozen=True, slots=True)

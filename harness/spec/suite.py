@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.errors import Problem
-from harness.spec import generation, questions, validate, yaml
+from harness.spec import generation, questions, tool, validate, yaml
 from harness.spec.consistency import Consistency, runtime_of
 from harness.spec.form import Family, Form, MetricLimits, Name, Rate, Scope, Seconds, Task, Title, one_of
 from harness.spec.generation import GenerationForm
 from harness.spec.limits import read_scopes
 from harness.spec.model import Artifact, LimitSet, Split, Suite, Sustain, Workload
+from harness.spec.tool import ToolForm
 from harness.spec.tree import Document
 
 SPLITS = tuple(split.value for split in Split)
@@ -39,11 +40,12 @@ class WorkloadForm(Form):
     noun: ClassVar[str] = "a workload"
     task: Task = Field(
         description="`classification`: labels decide. `parity`: only the reference does. "
-        "`generation`: a language model."
+        "`generation`: a language model. `tool`: a program on the board measures by its own means."
     )
     data: str = Field(
+        default="",
         description="Evaluation data beside the suite: an .npz of `x` or one array per input, `y` for labels; "
-        "a text for `generation`.",
+        "a text for `generation`. Only `tool` may do without; it gets any file.",
         examples=["digits_eval.npz"],
         min_length=1,
     )
@@ -62,6 +64,7 @@ class WorkloadForm(Form):
     generation: GenerationForm | None = Field(
         default=None, description="What a language model is asked; for `task: generation`."
     )
+    tool: ToolForm | None = Field(default=None, description="Which program measures; for `task: tool`.")
     attribution: Annotated[str, one_of("word", SPLITS), WithJsonSchema({"enum": list(SPLITS)})] = Field(
         default=Split.ON_LOSS.value,
         description="When a loss of accuracy is split into quantization and platform: `on-loss`, `always` or `never`.",
@@ -160,6 +163,7 @@ def load_suite(path: Path) -> Suite:
     if document is not None and form is not None:
         generation.check(document, form.workload.generation, problems)
         questions.check(document, form.workload.generation, path.parent, gates, problems)
+        tool.check(document, form.workload.tool, problems)
     validate.finish(problems)
     assert form is not None
     assert document is not None
@@ -185,7 +189,7 @@ def _workload(work: WorkloadForm, folder: Path) -> Workload:
     said = work.model_fields_set
     return Workload(
         task=work.task,
-        data=_absolute(folder, work.data),
+        data=_absolute(folder, work.data) if work.data else "",
         repeat=work.repeat if "repeat" in said or written is None else generation.REPEAT,
         warmup=work.warmup if "warmup" in said or written is None else generation.WARMUP,
         batch=work.batch,
@@ -194,6 +198,7 @@ def _workload(work: WorkloadForm, folder: Path) -> Workload:
         attribution=Split(work.attribution),
         generation=generation.resolve(written, folder) if written is not None else None,
         sustain=Sustain(work.sustain.time, work.sustain.rate) if work.sustain is not None else None,
+        tool=tool.resolve(work.tool, folder) if work.tool is not None else None,
     )
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from harness.records.cell import Role, SessionKind
 from harness.records.outcome import Abstention, Attribution, Outcome
 from harness.records.verdict import Estimate
+from harness.spec.metric import METRICS
 from harness.spec.model import MODELLED, SIMULATED, Tier
 from harness.stats.accuracy import DEPTHS, hits, rate_estimate
 from harness.stats.conformance import conformance_estimate
@@ -38,6 +39,7 @@ from harness.stats.questions import ANSWERED, answered_estimate
 from harness.stats.sustained import SUSTAINED, sustained_estimate
 from harness.stats.timed_output import timed_output_problem
 from harness.stats.token_energy import TOKEN_ENERGY
+from harness.stats.told import name_of
 from harness.stats.work import is_counted, work_estimate
 from harness.stats.writing import CACHE
 
@@ -92,12 +94,20 @@ def session_figures(evidence: Evidence, metric: str, role: Role = Role.CANDIDATE
 
 
 def figure_label(evidence: Evidence, metric: str) -> str:
-    """Return `modelled`, `simulated` or `virtual` for figures that no instrument of a board gave, else nothing."""
+    """Return `modelled`, `simulated` or `virtual` for figures that no instrument of a board gave, else nothing.
+
+    What a tool reports is `told by` it, whatever the board.
+    """
     if is_modelled(evidence, metric):
         return MODELLED
     if is_simulated(evidence.device, metric):
         return SIMULATED
-    return "virtual" if metric in TIMES and evidence.planned.tier is Tier.DETERMINISTIC else ""
+    virtual = "virtual" if metric in TIMES and evidence.planned.tier is Tier.DETERMINISTIC else ""
+    tool = evidence.planned.workload.tool
+    if tool is None or not METRICS[metric].told:
+        return virtual
+    told = f"told by {name_of(tool)}"
+    return f"{virtual}, {told}" if virtual else told
 
 
 def interval_over_sessions(

@@ -17,6 +17,7 @@ from harness.stats.energy import session_energy
 from harness.stats.evidence import Evidence, Missing, finite, implausible
 from harness.stats.quantile import FloatArray, fewest_samples, order_quantile
 from harness.stats.token_energy import TOKEN_ENERGY, token_energy
+from harness.stats.told import TOLD, TOLD_TIMES, told_figure
 from harness.stats.writing import CACHE, TOKEN_TIMES, TOKEN_WORK, token_time, token_work
 
 QUANTILES = {"latency.p50": 0.50, "latency.p90": 0.90, "latency.p95": 0.95, "latency.p99": 0.99}
@@ -39,11 +40,12 @@ KINDS = {
     "memory.model": SessionKind.MEMORY,
     CACHE: SessionKind.MEMORY,
     **dict.fromkeys((*TOKEN_TIMES, *TOKEN_WORK), SessionKind.TIMING),
+    **dict.fromkeys(TOLD, SessionKind.TIMING),
     **dict.fromkeys((*SENSED_FIGURES, *TOKEN_ENERGY), SessionKind.ENERGY),
 }
 """Metrics that have one figure per session, and the kind of session that brings it."""
 
-TIMES = frozenset({*QUANTILES, "latency.mean", "latency.first", "load.time", "throughput", *TOKEN_TIMES})
+TIMES = frozenset({*QUANTILES, "latency.mean", "latency.first", "load.time", "throughput", *TOKEN_TIMES, *TOLD_TIMES})
 
 
 def is_modelled(evidence: Evidence, metric: str) -> bool:
@@ -187,6 +189,7 @@ _RULES: dict[str, Callable[[Evidence, SessionRecord, str], float | Missing]] = {
     **dict.fromkeys(ONCE, _work_once),
     **dict.fromkeys(TOKEN_TIMES, token_time),
     **dict.fromkeys(TOKEN_WORK, token_work),
+    **dict.fromkeys(TOLD, told_figure),
     **dict.fromkeys(SENSED_FIGURES, _sensed),
     **dict.fromkeys(TOKEN_ENERGY, token_energy),
 }

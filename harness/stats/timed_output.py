@@ -21,8 +21,10 @@ ABSOLUTE = 1e-5
 def timed_output_problem(evidence: Evidence, role: Role) -> str:
     """Say how a timed answer differs from the accuracy pass, or nothing.
 
-    A baseline that is only timed has no accuracy pass to compare with; a candidate always has.
+    A baseline that is only timed has no accuracy pass to compare with; a candidate always has. A tool shows no answers.
     """
+    if evidence.planned.workload.tool is not None:
+        return ""
     if evidence.planned.workload.generation is not None:
         return rewritten(evidence, role)
     expected = _expected(evidence, role)

@@ -127,5 +127,6 @@ def test_the_suffix_names_the_runtime() -> None:
     """Known suffixes map to families, others are a problem that lists them."""
     assert runtime_of(Path("a.TFLITE")) == "tflite"
     assert runtime_of(Path("a.gguf")) == "llamacpp"
+    assert runtime_of(Path("a.pte")) == "executorch"
     with pytest.raises(SpecError, match="no runtime is known"):
-        runtime_of(Path("a.pte"))
+        runtime_of(Path("a.pth"))

@@ -105,6 +105,8 @@ def test_catalogue_names() -> None:
         *(f"llm.{name}" for name in ("choice_accuracy", "choice_accuracy_norm", "exact_match")),
         *(f"llm.{name}_rate" for name in ("pass", "format", "refusal")),
         *(f"energy.{name}" for name in ("per_token", "prompt_token", "new_token")),
+        *(f"tool.latency.{name}" for name in ("mean", "p50", "p90", "p95", "p99", "first")),
+        *(f"tool.{name}" for name in ("load.time", "throughput", "prefill_rate", "decode_rate", "memory.peak")),
     }
     assert all(metric.name == name for name, metric in METRICS.items())
 
