@@ -19,8 +19,9 @@ from harness.report.wording import neutral
 from harness.spec.metric import METRICS
 
 QUALITY: Final = (
-    "llm.perplexity", "llm.bits_per_byte", "llm.nll", "llm.kl", "llm.same_top", "accuracy.top1", "accuracy.top5",
-    "parity.snr_db", "parity.cosine", "parity.kl", "parity.max_abs",
+    "llm.perplexity", "llm.bits_per_byte", "llm.nll", "llm.choice_accuracy", "llm.choice_accuracy_norm",
+    "llm.pass_rate", "llm.kl", "llm.same_top", "accuracy.top1", "accuracy.top5", "parity.snr_db", "parity.cosine",
+    "parity.kl", "parity.max_abs",
 )  # fmt: skip
 """Figures of quality, the one that says most about the task first."""
 COSTS: Final = (
@@ -28,7 +29,7 @@ COSTS: Final = (
                  "latency.mean")),
     ("one with the least work", ("work.new_token", "work.instructions")),
     ("smallest in memory", ("memory.peak", "memory.model")),
-    ("thriftiest", ("energy.per_token", "energy.per_inference")),
+    ("thriftiest", ("energy.per_token", "energy.new_token", "energy.per_inference")),
     ("smallest file", ("storage.size",)),
 )  # fmt: skip
 """What a variant can be best at, in the order in which it matters, and the figures that tell it."""

@@ -10,9 +10,10 @@ import pytest
 
 from harness.gate import judge
 from harness.report import html, markdown, terminal
-from harness.report.trade import Panel, TradeOff
+from harness.report.trade import COSTS, QUALITY, Panel, TradeOff
 from harness.report.trade_chart import trade_charts
 from harness.report.view import view
+from harness.spec.metric import METRICS
 from harness.spec.model import Tier
 from harness.testing.evidence import Scene, limit, run_of
 
@@ -163,3 +164,11 @@ def test_names_of_marks_that_are_close_do_not_cover_each_other() -> None:
     gaps = [b - a for heights in same_side for a, b in itertools.pairwise(sorted(heights))]
     assert len(places) == 4
     assert min(gaps, default=99.0) >= 12
+
+
+def test_every_figure_that_is_weighed_is_in_the_catalogue() -> None:
+    """A metric that is renamed would silently leave the trade-offs."""
+    named = [*QUALITY, *(metric for _, metrics in COSTS for metric in metrics)]
+
+    assert set(named) <= set(METRICS)
+    assert len(named) == len(set(named))
