@@ -21,10 +21,13 @@ demo-nogo: setup ## The same farm with candidates that are wrong on purpose: the
 
 test: .venv/ready-dev ## Lint, then all tests, emulated boards included
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) tests -W error -p no:cacheprovider
+	$(PYTEST) tests -W error -p no:cacheprovider -m "not power"
 
 test-fast: .venv/ready-dev ## The tests that need no board and no sshd (under 2 minutes)
 	$(PYTEST) tests -W error -p no:cacheprovider -m "not board and not system"
+
+test-power: .venv/ready-dev ## Scripted power on the kernel's own sensor drivers: known joules (10 minutes)
+	$(PYTEST) tests/power -W error -p no:cacheprovider -m power
 
 lint: .venv/ready-dev ## ruff, mypy --strict and the layer contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
@@ -52,4 +55,4 @@ clean: ## Remove what make made here (the cache of board images: `fleetgate imag
 	@$(BIN)/python -m pip install --quiet --editable '.[graph]' --group dev
 	@touch $@
 
-.PHONY: help setup demo demo-nogo test test-fast lint bench clean
+.PHONY: help setup demo demo-nogo test test-fast test-power lint bench clean

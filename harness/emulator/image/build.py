@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.emulator.cache import cache_folder, locked, published, stored_bytes
 from harness.emulator.image.kernel import initramfs, read_kernel
-from harness.emulator.image.packages import PACKAGE_LIST, extract_packages
+from harness.emulator.image.packages import PACKAGE_LIST, Selection, extract_packages
 from harness.emulator.image.requirement import program, require_to_build
 from harness.emulator.image.rootfs import Keys, configure, make_disk, unpack
 from harness.errors import ImageError
@@ -181,8 +181,8 @@ def build_image(recipe: ImageRecipe, *, progress: Callable[[str], None], mirror:
 def _build(recipe: ImageRecipe, folder: Path, *, mirror: str, progress: Callable[[str], None]) -> None:
     progress(f"building the board image {recipe.suite} (arm64; once, under a minute, needs the network)")
     tar, tree = folder / "packages.tar", folder / "tree"
-    packages = (*recipe.packages, recipe.kernel_package)
-    extract_packages(recipe.suite, packages, tar, mirror=mirror, progress=progress)
+    selection = Selection(recipe.suite, (*recipe.packages, recipe.kernel_package))
+    extract_packages(selection, tar, mirror=mirror, progress=progress)
     progress("unpacking kernel, modules and root file system")
     kernel = read_kernel(tar, recipe.modules)
     (folder / "kernel").write_bytes(kernel.image)

@@ -48,7 +48,7 @@ def ssh_command(endpoint: Endpoint, known_hosts: Path, command: str, *, connect_
     return [program("ssh") or "ssh", "-F", "none", *flags, *identity, target, command]
 
 
-def run_on_board(endpoint: Endpoint, folder: Path, command: str, *, timeout_s: float) -> str:
+def run_on_board(endpoint: Endpoint, folder: Path, command: str, *, timeout_s: float, given: bytes = b"") -> str:
     """Run one shell command on the board and give its standard output.
 
     Args:
@@ -56,6 +56,7 @@ def run_on_board(endpoint: Endpoint, folder: Path, command: str, *, timeout_s: f
         folder: where the known_hosts file is written.
         command: for the board's shell.
         timeout_s: for connecting and running together.
+        given: what the command reads on its standard input.
 
     Raises:
         ImageError: no login, a non-zero exit, or no end in time.
@@ -64,12 +65,10 @@ def run_on_board(endpoint: Endpoint, folder: Path, command: str, *, timeout_s: f
     known_hosts.write_text(f"{_ALIAS} {endpoint.host_key}\n", encoding="utf-8")
     call = ssh_command(endpoint, known_hosts, command, connect_timeout_s=max(int(timeout_s), 1))
     try:
-        done = subprocess.run(
-            call, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+        done = subprocess.run(call, input=given, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise ImageError(f"the board did not finish {command[:60]!r} within {timeout_s:.0f} s") from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()[-500:]
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
         raise ImageError(f"the board answered {command[:60]!r} with exit {done.returncode}: {said}")
-    return done.stdout
+    return done.stdout.decode(errors="replace")

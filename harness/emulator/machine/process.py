@@ -65,8 +65,14 @@ def cpu_s_of(pid: int) -> float:
 class Machine:
     """One QEMU process under its guard. Leaving the context ends it and removes its folder."""
 
-    def __init__(self, image: Image, emulation: Emulation, source: Source) -> None:
+    def __init__(self, image: Image, emulation: Emulation, source: Source, *, shift: int = 0) -> None:
         """Start QEMU on an overlay of `source.disk`; returns when its processor runs.
+
+        Args:
+            image: kernel, initramfs and keys.
+            emulation: CPU, memory and kind.
+            source: what it starts from.
+            shift: see `qemu_command`; a saved state continues under the shift that it was saved with.
 
         Raises:
             ImageError: QEMU did not start; the message carries what it said.
@@ -74,6 +80,7 @@ class Machine:
         self.image = image
         self.emulation = emulation
         self.source = source
+        self._shift = shift
         self._ending = contextlib.ExitStack()
         self._ending_lock = threading.RLock()
         try:
@@ -125,9 +132,9 @@ class Machine:
         """Give the last lines of the serial console."""
         return _last_lines(self.folder / CONSOLE, lines)
 
-    def run(self, command: str, *, timeout_s: float = 120.0) -> str:
-        """Run a shell command on the board over SSH; see `login.run_on_board`."""
-        return run_on_board(self.endpoint, self.folder, command, timeout_s=timeout_s)
+    def run(self, command: str, *, timeout_s: float = 120.0, given: bytes = b"") -> str:
+        """Run a shell command on the board over SSH, with `given` as its input; see `login.run_on_board`."""
+        return run_on_board(self.endpoint, self.folder, command, timeout_s=timeout_s, given=given)
 
     def wait_until_ready(self, *, timeout_s: float, progress: Callable[[str], None]) -> None:
         """Wait until the board's init says that sshd listens.
@@ -179,7 +186,9 @@ class Machine:
         ours, theirs = socket.socketpair()
         self._ending.callback(ours.close)
         with theirs:
-            command = qemu_command(self.image, self.emulation, channel=theirs.fileno(), restore=restore)
+            command = qemu_command(
+                self.image, self.emulation, channel=theirs.fileno(), restore=restore, shift=self._shift
+            )
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(self.folder), str(theirs.fileno()), *command],
                 stdin=subprocess.PIPE,

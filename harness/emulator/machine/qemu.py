@@ -29,7 +29,7 @@ _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(?P<port>\d+)
 _VERSION = re.compile(r"version (?P<version>(?P<major>\d+)\.(?P<minor>\d+)\S*)(?: \((?P<package>[^)]*)\))?")
 
 
-def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: bool) -> list[str]:
+def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: bool, shift: int = 0) -> list[str]:
     """Compose the call that runs a board in the current folder.
 
     With `icount` one instruction is one nanosecond of virtual time, and nothing the guest can see varies from start to
@@ -46,6 +46,8 @@ def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: b
         emulation: CPU, memory, kind.
         channel: descriptor of the control channel, inherited by QEMU.
         restore: continue from the file STATE instead of booting.
+        shift: with `icount`, an instruction lasts 2^shift ns. A slower board counts fewer instructions per second of
+            its own time, and this computer gets through that second sooner.
     """
     machine, clock, kernel_options = "virt", "base=utc,clock=host", "console=ttyAMA0 quiet mitigations=off"
     accelerator = ["-accel", "tcg,thread=single"]
@@ -53,7 +55,7 @@ def qemu_command(image: Image, emulation: Emulation, *, channel: int, restore: b
         machine += ",dtb-randomness=off"
         clock = f"base={_DATE},clock=vm"
         kernel_options += " nokaslr norandmaps"
-        accelerator += ["-icount", "shift=0,sleep=on"]
+        accelerator += ["-icount", f"shift={shift},sleep=on"]
     return [
         program("qemu-system-aarch64") or "qemu-system-aarch64",
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),

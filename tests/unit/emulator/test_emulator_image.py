@@ -15,7 +15,7 @@ import pytest
 
 from harness.emulator.image import ImageRecipe, build_image, find_image, load_image
 from harness.emulator.image.kernel import initramfs, read_kernel
-from harness.emulator.image.packages import extract_command, extract_packages
+from harness.emulator.image.packages import Selection, extract_command, extract_packages
 from harness.emulator.image.requirement import program
 from harness.emulator.image.rootfs import Keys, configure, is_wanted, make_disk, merged_path, unpack
 from harness.errors import ImageError
@@ -56,7 +56,7 @@ def packages(tmp_path: Path) -> Path:
 
 def test_extract_runs_no_foreign_instruction() -> None:
     """Packages are unpacked for arm64 by the variant that configures nothing."""
-    command = extract_command("bookworm", ["python3", "dash"], Path("out.tar"), mirror="", is_root=True)
+    command = extract_command(Selection("bookworm", ("python3", "dash")), Path("out.tar"), mirror="", is_root=True)
 
     assert {"--variant=extract", "--architectures=arm64", "--mode=root", "--include=python3,dash"} <= set(command)
     assert command[-2:] == ["bookworm", "out.tar"]
@@ -64,10 +64,22 @@ def test_extract_runs_no_foreign_instruction() -> None:
 
 def test_extract_without_root_names_the_mirror() -> None:
     """A user without root unpacks in a user namespace; a mirror comes last."""
-    command = extract_command("trixie", ["dash"], Path("o.tar"), mirror="http://127.0.0.1/debian", is_root=False)
+    selection = Selection("trixie", ("dash",))
+    command = extract_command(selection, Path("o.tar"), mirror="http://127.0.0.1/debian", is_root=False)
 
     assert "--mode=unshare" in command
     assert command[-3:] == ["trixie", "o.tar", "http://127.0.0.1/debian"]
+
+
+def test_packages_can_be_had_without_what_they_depend_on() -> None:
+    """Kernel headers of another architecture come as files: their dependencies would be a second compiler."""
+    selection = Selection("bookworm", ("make",), ("amd64", "arm64"), alone=("linux-headers-6.1.0-1-arm64:arm64",))
+
+    command = extract_command(selection, Path("o.tar"), mirror="", is_root=True)
+
+    assert {"--architectures=amd64,arm64", "--include=make"} <= set(command)
+    (hook,) = (part for part in command if "apt-get" in part)
+    assert "download linux-headers-6.1.0-1-arm64:arm64\n" in hook
 
 
 @pytest.fixture
@@ -87,7 +99,7 @@ def test_failed_extraction_quotes_mmdebstrap(fake_mmdebstrap: Path, tmp_path: Pa
     lines: list[str] = []
 
     with pytest.raises(ImageError, match=r"(?s)exit 25.*FLEETGATE_MIRROR.*E: no such suite"):
-        extract_packages("bookworm", ["dash"], tmp_path / "o.tar", mirror="", progress=lines.append)
+        extract_packages(Selection("bookworm", ("dash",)), tmp_path / "o.tar", mirror="", progress=lines.append)
 
     assert lines == ["packages of bookworm: downloading packages with apt"]
 
@@ -102,7 +114,7 @@ def test_interrupted_extraction_ends_mmdebstrap_alone(fake_mmdebstrap: Path, tmp
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extract_packages("bookworm", ["dash"], tmp_path / "o.tar", mirror="", progress=interrupt)
+        extract_packages(Selection("bookworm", ("dash",)), tmp_path / "o.tar", mirror="", progress=interrupt)
 
     assert groups[0] != os.getpgrp()
     with pytest.raises(ProcessLookupError):
