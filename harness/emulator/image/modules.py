@@ -28,7 +28,7 @@ from harness.errors import ImageError
 _COMPILERS = {"bookworm": "gcc-12"}
 """Debian release -> compiler of its kernel."""
 _TOOLS = ("make", "dash", "coreutils", "sed", "grep", "mawk", "findutils")
-_VERSION = re.compile(r"(?P<series>\d+\.\d+)(?P<rest>\.\S+)-arm64")
+_VERSION = re.compile(r"(?P<series>\d+\.\d+)(?P<rest>\.\d+-\d+)-arm64")
 _FORMAT = 1
 _LONGEST_S = 600.0
 # A kernel's Makefile writes to /dev/null and compiles it: the real one is bound, for this process and its children.
@@ -49,8 +49,7 @@ def build_modules(image: Image, sources: Sequence[str], *, progress: Callable[[s
     """
     if image.suite not in _COMPILERS or _VERSION.fullmatch(image.kernel_version) is None:
         raise ImageError(f"modules for the kernel {image.kernel_version} of {image.suite} cannot be built")
-    digest = hashlib.sha256(json.dumps([_FORMAT, sorted(sources)]).encode()).hexdigest()[:12]
-    folder = image.folder / f"modules-{digest}"
+    folder = modules_folder(image, sources)
     if folder.exists():
         return folder
     require_to_build()
@@ -62,6 +61,12 @@ def build_modules(image: Image, sources: Sequence[str], *, progress: Callable[[s
                 _build(image, sources, unfinished, mirror=mirror, progress=progress)
             progress(f"the kernel modules are built in {time.monotonic() - started:.0f} s")
     return folder
+
+
+def modules_folder(image: Image, sources: Sequence[str]) -> Path:
+    """Name the folder of the modules, built or not."""
+    digest = hashlib.sha256(json.dumps([_FORMAT, sorted(sources)]).encode()).hexdigest()[:12]
+    return image.folder / f"modules-{digest}"
 
 
 def select_packages(suite: str, kernel_version: str, machine: str) -> Selection:

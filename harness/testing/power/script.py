@@ -39,7 +39,7 @@ class Script:
         return self._until(end_s) - self._until(start_s)
 
     def _until(self, at_s: float) -> float:
-        count = bisect.bisect_left(self.steps, (at_s,))
+        count = max(1, bisect.bisect_left(self.steps, (at_s,)))
         ends = [begin for begin, _ in self.steps[1:count]] + [at_s]
         return sum(watts * (end - begin) for (begin, watts), end in zip(self.steps[:count], ends, strict=True))
 

@@ -54,6 +54,13 @@ def test_deterministic_board_has_no_source_of_chance() -> None:
     ]  # fmt: skip
 
 
+def test_a_board_may_count_fewer_instructions_per_second() -> None:
+    """Four nanoseconds per instruction: a board of scripted power is no faster than it needs to be."""
+    command = qemu_command(_IMAGE, _DETERMINISTIC, channel=7, restore=False, shift=2)
+
+    assert _value(command, "-icount") == "shift=2,sleep=on"
+
+
 def test_functional_board_counts_nothing() -> None:
     """A board without icount is plain emulation of the same shape."""
     command = qemu_command(_IMAGE, _FUNCTIONAL, channel=7, restore=False)
