@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,10 +26,16 @@ ACCURACY = 0.01
 
 
 @pytest.fixture(scope="module")
-def board() -> Iterator[PowerBoard]:
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Show a line at once: building takes minutes, and figures are what this target is run for."""
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    return lambda text: reporter.write_line(f"  {text}")
+
+
+@pytest.fixture(scope="module")
+def board(say: Callable[[str], None]) -> Iterator[PowerBoard]:
     """One board for all scripts; chips that a script took away are put back by its test."""
-    lines: list[str] = []
-    with power_board(DIGITS / "digits_int8_qdq.onnx", DIGITS / "digits_eval.npz", progress=lines.append) as made:
+    with power_board(DIGITS / "digits_int8_qdq.onnx", DIGITS / "digits_eval.npz", progress=say) as made:
         yield made
 
 
@@ -65,16 +71,30 @@ SOUND = {
 
 
 @pytest.mark.parametrize("sound", SOUND.values(), ids=SOUND.keys())
-def test_the_scripted_joules_come_back_twice(board: PowerBoard, sound: Sound) -> None:
+def test_the_scripted_joules_come_back_twice(board: PowerBoard, sound: Sound, say: Callable[[str], None]) -> None:
     """Within 0.5 % of the script in two sessions, and the two figures within 0.5 % of each other."""
     seen = [_measure(board, sound.chip, sound.script, sound.rate_hz) for _ in range(2)]
 
+    for each in seen:
+        said = f"{each.joules:.4f} J of {each.scripted_j:.4f} J: {each.error:+.4%}, between readings {each.unseen:.3%}"
+        say(f"{said}, script at most {each.late_s * 1e3:.1f} ms late")
     for each in seen:
         assert isinstance(each.answer, Estimate), each.answer
         assert abs(each.error) <= WITHIN
     # The windows differ by an inference: it is the mean power that must be the same.
     first, second = (each.joules / each.scripted_j for each in seen)
     assert abs(first / second - 1.0) <= WITHIN
+
+
+def test_every_driver_is_found(board: PowerBoard) -> None:
+    """The survey of a board lists what these drivers offer, each once, and what is wrong with one of them."""
+    found = {(rail.meter, rail.chip, rail.channel): rail.fault for rail in board.device.survey_power().rails}
+
+    assert found.keys() >= {
+        ("hwmon", "ina226", "power1"), ("iio", "ina226", "power2"), ("hwmon", "ina3221", "curr1"),
+        ("hwmon", "ltc2947", "power1"), ("counter", "ltc2947", "energy1"), ("supply", "test_battery", _BATTERY),
+    }  # fmt: skip
+    assert "No data available" in found["hwmon", "ina3221", "curr2"]  # a channel that is switched off
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,7 @@ class Spoilt:
     """What puts the board in order again."""
 
 
+_BATTERY = "voltage_now*current_now"
 _DRIVER, _BUS = "/sys/bus/i2c/drivers/ina2xx", "/sys/bus/i2c/devices/i2c-0"
 _STATUS = "/sys/module/test_power/parameters/battery_status"
 _RESTORE_RATE = f"echo 2 >$(echo {_BUS}/0-0040/hwmon/hwmon*)/update_interval"
@@ -119,13 +140,14 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
-def test_a_sensor_that_fails_gives_no_number(board: PowerBoard, spoilt: Spoilt) -> None:
+def test_a_sensor_that_fails_gives_no_number(board: PowerBoard, spoilt: Spoilt, say: Callable[[str], None]) -> None:
     """INCONCLUSIVE, and the reason is the one that was planted."""
     try:
         seen = _measure(board, spoilt.chip, spoilt.script, spoilt.rate_hz)
     finally:
         board.machine.run(spoilt.mend)
 
+    say(seen.answer.reason if isinstance(seen.answer, Missing) else f"{seen.joules} J")
     assert isinstance(seen.answer, Missing), f"{seen.joules} J of {seen.scripted_j} J"
     assert seen.answer.outcome is Outcome.INCONCLUSIVE
     assert re.search(spoilt.reason, seen.answer.reason), seen.answer.reason

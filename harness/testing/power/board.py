@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
 from harness.campaign.arm import Arm
 from harness.campaign.session import PlannedSession
 from harness.device.session import OpenDevice, open_device
@@ -33,6 +35,8 @@ from harness.records.plan import FileIdentity
 from harness.records.verdict import Estimate
 from harness.spec.model import Device, Emulation, MeterSpec, Origin, Ssh, Tier
 from harness.stats import Evidence, Missing, estimate
+from harness.stats.sensor import between_readings_j
+from harness.stats.trace import PowerTrace
 from harness.testing.evidence import Scene
 from harness.testing.power.script import Script
 
@@ -106,6 +110,8 @@ class Seen:
     record: SessionRecord
     late_s: float
     """The player's longest delay of a step."""
+    unseen: float
+    """What may lie between the readings, relative; 0 of a counter, which misses nothing."""
 
     @property
     def error(self) -> float:
@@ -158,16 +164,17 @@ class PowerBoard:
         refs = {name: ArrayRef(f"0/{name}", each.shape, str(each.dtype)) for name, each in result.arrays.items()}
         record = arm.record(session, result.reply, 0, refs)
         arrays = {f"0/{name}": each for name, each in result.arrays.items()}
-        answer = estimate(Evidence(planned, device, CellRecord(planned.key, (record,)), arrays), "energy.per_inference")
-        return self._compare(answer, record)
+        return self._compare(Evidence(planned, device, CellRecord(planned.key, (record,)), arrays), record)
 
-    def _compare(self, answer: Estimate | Missing, record: SessionRecord) -> Seen:
+    def _compare(self, evidence: Evidence, record: SessionRecord) -> Seen:
+        answer = estimate(evidence, "energy.per_inference")
         window = record.scalars["window_start_s"], record.scalars["window_end_s"]
         load = self._load_around(window)
         start_s, end_s = (moment - load["start_s"] for moment in window)
         calls = record.scalars["inference_count"]
         joules = answer.value * calls if isinstance(answer, Estimate) else 0.0
-        return Seen(answer, joules, self._script.joules(start_s, end_s), record, load["late_s"])
+        unseen = _unseen(evidence, record, window)
+        return Seen(answer, joules, self._script.joules(start_s, end_s), record, load["late_s"], unseen)
 
     def _load_around(self, window: tuple[float, float]) -> dict[str, float]:
         """Return what the player noted of the load that holds the window."""
@@ -177,6 +184,15 @@ class PowerBoard:
             if load["start_s"] < window[0] < window[1] < load["end_s"]:
                 return load
         raise ImageError(f"the player saw no load around {window}; it said: {said}")
+
+
+def _unseen(evidence: Evidence, record: SessionRecord, window: tuple[float, float]) -> float:
+    times_s, watts = evidence.array(record, "power_t_s"), evidence.array(record, "power_w")
+    if times_s is None or watts is None:
+        return 0.0
+    is_number = np.isfinite(watts)
+    loaded = PowerTrace(times_s[is_number], watts[is_number]).between(*window)
+    return between_readings_j(loaded) / loaded.energy_j()
 
 
 @contextlib.contextmanager
