@@ -26,7 +26,7 @@ test: .venv/ready-dev ## Lint, then all tests, emulated boards included
 test-fast: .venv/ready-dev ## The tests that need no board and no sshd (under 2 minutes)
 	$(PYTEST) tests -W error -p no:cacheprovider -m "not board and not system"
 
-test-power: .venv/ready-dev ## Scripted power on the kernel's own sensor drivers: known joules (10 minutes)
+test-power: .venv/ready-dev ## Scripted power on the kernel's own sensor drivers: known joules (7 to 15 minutes)
 	$(PYTEST) tests/power -W error -p no:cacheprovider -m power
 
 lint: .venv/ready-dev ## ruff, mypy --strict and the layer contracts

@@ -59,6 +59,11 @@ _SOURCES = (
 )
 _FOLDER = "/run/power"
 _LOG, _PLAYER_LOG = f"{_FOLDER}/load.json", f"{_FOLDER}/player.log"
+_READY = f"{_FOLDER}/ready"
+_START = f"""cd {_FOLDER}
+setsid python3 player.py <told.json >{_PLAYER_LOG} 2>&1 &
+while [ ! -e {_READY} ]; do kill -0 $! || {{ cat {_PLAYER_LOG} >&2; exit 1; }}; sleep 0.1; done
+echo $!"""
 # Both drivers of an INA226 answer to its name: the second chip is left to the one that the kernel has, IIO's.
 _SET_UP = f"""set -e
 cd {_FOLDER}
@@ -134,10 +139,9 @@ class PowerBoard:
     def play(self, script: Script, chip: Chip) -> Iterator[None]:
         """Let a chip show a script whenever the board computes."""
         self._script = script
-        told = {**dataclasses.asdict(script), **dataclasses.asdict(chip), "bus": 0, "log": _LOG}
-        self.machine.run(f"rm -f {_LOG}; cat >{_FOLDER}/told.json", given=json.dumps(told).encode())
-        start = f"setsid python3 {_FOLDER}/player.py <{_FOLDER}/told.json >{_PLAYER_LOG} 2>&1 & echo $!"
-        pid = int(self.machine.run(start))
+        told = {**dataclasses.asdict(script), **dataclasses.asdict(chip), "bus": 0, "log": _LOG, "ready": _READY}
+        self.machine.run(f"rm -f {_LOG} {_READY}; cat >{_FOLDER}/told.json", given=json.dumps(told).encode())
+        pid = int(self.machine.run(_START))
         try:
             yield
         finally:

@@ -108,8 +108,8 @@ class Player:
 
     Args:
         sink: the sensor.
-        told: `idle_w`, `steps`, `events`, `stuck_after_s` of a script, `log`, and `tick_s`: how often a reading is
-            renewed whose power does not change (a counter); 0: never.
+        told: `idle_w`, `steps`, `events`, `stuck_after_s` of a script; `tick_s`: how often a reading is renewed whose
+            power does not change (a counter), 0: never; the files `ready` and `log`.
     """
 
     def __init__(self, sink: Sink, told: dict[str, Any]) -> None:
@@ -120,13 +120,15 @@ class Player:
         acts += [(event["at_s"], event) for event in told["events"]]
         self._acts = sorted(acts, key=lambda act: act[0])
         self._tick_s: float = told["tick_s"] or math.inf
-        self._log = told["log"]
+        self._ready, self._log = told["ready"], told["log"]
         self._watts, self._joules, self._since = self._idle_w, 0.0, time.monotonic()
         self._is_stuck = False
 
     def run(self) -> None:
         """Play the script once, then rest for ever."""
         self._set(self._idle_w)
+        with open(self._ready, "w"):
+            pass  # from now on the sensor says something
         self._wait_for_load()
         start = time.monotonic()
         late_s, end = self._play(start)
