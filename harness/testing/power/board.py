@@ -12,10 +12,10 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -45,6 +45,7 @@ _FAMILY, _BUILD = "onnxruntime", "onnxruntime==1.32.0"
 _SHIFT = 2
 """Four nanoseconds per instruction: with one, a session takes a busy computer four times as long."""
 _BOOT_S = 180.0
+_AGENT = "SSH_AUTH_SOCK"
 _OF_KERNEL = ("crc16", "mbcache", "jbd2", "crc32c_generic", "ext4")
 """What the generic kernel has as modules and the cloud kernel built in."""
 _OF_SENSORS = ("i2c-dev", "industrialio", "kfifo_buf", "ina2xx-adc")
@@ -249,19 +250,24 @@ def _pack(modules: Path) -> bytes:
 
 @contextlib.contextmanager
 def _key_held(key: Path) -> Iterator[None]:
-    """Let an SSH agent hold the board's key, which stands in no configuration of this user."""
-    before = os.environ.get("SSH_AUTH_SOCK")
+    """Let an SSH agent hold the board's key, which stands in no configuration of this user.
+
+    The agent ends when its command does, and that when this process does, whatever the reason.
+    """
+    before = os.environ.get(_AGENT)
     with tempfile.TemporaryDirectory(prefix="fleetgate-agent-") as folder:
-        socket = f"{folder}/agent"
-        with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        held = f"ssh-add -q {shlex.quote(str(key))} && echo && exec cat"
+        command = ["ssh-agent", "-a", f"{folder}/agent", "sh", "-c", held]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as agent:
+            assert agent.stdin is not None
+            assert agent.stdout is not None
+            if not agent.stdout.readline():
+                raise ImageError("ssh-agent does not take the key of the board")
+            os.environ[_AGENT] = f"{folder}/agent"
             try:
-                while not os.path.exists(socket):
-                    time.sleep(0.01)
-                os.environ["SSH_AUTH_SOCK"] = socket
-                subprocess.run(["ssh-add", "-q", str(key)], check=True, stdin=subprocess.DEVNULL)
                 yield
             finally:
-                agent.terminate()
-                os.environ.pop("SSH_AUTH_SOCK", None)
+                agent.stdin.close()
+                os.environ.pop(_AGENT)
                 if before is not None:
-                    os.environ["SSH_AUTH_SOCK"] = before
+                    os.environ[_AGENT] = before
