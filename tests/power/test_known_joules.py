@@ -40,8 +40,8 @@ def board(say: Callable[[str], None]) -> Iterator[PowerBoard]:
 
 
 def _measure(board: PowerBoard, chip: Chip, script: Script, rate_hz: float) -> Seen:
-    with board.play(script, chip):
-        seen = board.measure(chip, MeterSpec(chip.meter, rate_hz=rate_hz, accuracy=ACCURACY, window_s=4.0))
+    board.play(script, chip)
+    seen = board.measure(chip, MeterSpec(chip.meter, rate_hz=rate_hz, accuracy=ACCURACY, window_s=3.0))
     assert seen.late_s < MOST_LATE_S
     return seen
 
@@ -65,8 +65,8 @@ SOUND = {
     "bursts of 20 ms": Sound(HWMON, BURSTS, 400.0),
     "ramp by IIO": Sound(IIO, ramp(9.0, 3.0)),
     "ramp by volts and amperes": Sound(RAIL, ramp(3.0, 9.0)),
-    "ramp of a battery": Sound(SUPPLY, ramp(3.0, 9.0), 50.0),
-    "bursts of 20 ms by a counter": Sound(COUNTER, BURSTS, 50.0),
+    "ramp by the driver of a battery": Sound(SUPPLY, ramp(3.0, 9.0), 50.0),
+    "bursts of 20 ms by the driver of a counter": Sound(COUNTER, BURSTS, 50.0),
 }
 
 

@@ -62,9 +62,12 @@ _FOLDER = "/run/power"
 _LOG, _PLAYER_LOG = f"{_FOLDER}/load.json", f"{_FOLDER}/player.log"
 _READY = f"{_FOLDER}/ready"
 _START = f"""cd {_FOLDER}
+[ ! -e pid ] || kill $(cat pid)
+rm -f {_LOG} {_READY}
+cat >told.json
 setsid python3 player.py <told.json >{_PLAYER_LOG} 2>&1 &
-while [ ! -e {_READY} ]; do kill -0 $! || {{ cat {_PLAYER_LOG} >&2; exit 1; }}; sleep 0.1; done
-echo $!"""
+echo $! >pid
+while [ ! -e {_READY} ]; do kill -0 $! || {{ cat {_PLAYER_LOG} >&2; exit 1; }}; sleep 0.1; done"""
 # Both drivers of an INA226 answer to its name: the second chip is left to the one that the kernel has, IIO's.
 _SET_UP = f"""set -e
 cd {_FOLDER}
@@ -136,17 +139,15 @@ class PowerBoard:
         self._model = FileIdentity(model.name, hashlib.sha256(model.read_bytes()).hexdigest(), model.stat().st_size)
         self._files = device.deploy(model), device.deploy(data)
 
-    @contextlib.contextmanager
-    def play(self, script: Script, chip: Chip) -> Iterator[None]:
-        """Let a chip show a script whenever the board computes."""
+    def play(self, script: Script, chip: Chip) -> None:
+        """Let a chip show a script when the board computes after a rest, in place of what was played before.
+
+        Raises:
+            ImageError: the player did not start; with what it said.
+        """
         self._script = script
         told = {**dataclasses.asdict(script), **dataclasses.asdict(chip), "bus": 0, "log": _LOG, "ready": _READY}
-        self.machine.run(f"rm -f {_LOG} {_READY}; cat >{_FOLDER}/told.json", given=json.dumps(told).encode())
-        pid = int(self.machine.run(_START))
-        try:
-            yield
-        finally:
-            self.machine.run(f"kill {pid} 2>/dev/null || cat {_PLAYER_LOG} >&2")
+        self.machine.run(_START, given=json.dumps(told).encode())
 
     def measure(self, chip: Chip, meter: MeterSpec) -> Seen:
         """Run one energy session, as a campaign does, and set the script that was played against it.
