@@ -41,7 +41,7 @@ def board(say: Callable[[str], None]) -> Iterator[PowerBoard]:
 
 def _measure(board: PowerBoard, chip: Chip, script: Script, rate_hz: float) -> Seen:
     board.play(script, chip)
-    seen = board.measure(chip, MeterSpec(chip.meter, rate_hz=rate_hz, accuracy=ACCURACY, window_s=3.0))
+    seen = board.measure(chip, MeterSpec(chip.meter, rate_hz=rate_hz, accuracy=ACCURACY, window_s=4.0))
     assert seen.late_s < MOST_LATE_S
     return seen
 

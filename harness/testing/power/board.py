@@ -59,7 +59,7 @@ _SOURCES = (
     "drivers/power/supply/test_power.c",
 )
 _FOLDER = "/run/power"
-_LOG, _PLAYER_LOG = f"{_FOLDER}/load.json", f"{_FOLDER}/player.log"
+_LOG, _PLAYER_LOG = f"{_FOLDER}/loads.jsonl", f"{_FOLDER}/player.log"
 _READY = f"{_FOLDER}/ready"
 _START = f"""cd {_FOLDER}
 [ ! -e pid ] || kill $(cat pid)
@@ -184,12 +184,13 @@ class PowerBoard:
 
     def _load_around(self, window: tuple[float, float]) -> dict[str, float]:
         """Return what the player noted of the load that holds the window."""
-        said = self.machine.run(f"cat {_LOG} {_PLAYER_LOG} 2>&1")
-        with contextlib.suppress(ValueError):
-            load: dict[str, float] = json.loads(said)
+        lines = self.machine.run(f"touch {_LOG}; cat {_LOG}").splitlines()
+        loads: list[dict[str, float]] = [json.loads(line) for line in lines]
+        for load in loads:
             if load["start_s"] < window[0] < window[1] < load["end_s"]:
                 return load
-        raise ImageError(f"the player saw no load around {window}; it said: {said}")
+        said = self.machine.run(f"cat {_PLAYER_LOG}")
+        raise ImageError(f"the player saw no load around {window} but {loads}; it said: {said}")
 
 
 def _unseen(evidence: Evidence, record: SessionRecord, window: tuple[float, float]) -> float:

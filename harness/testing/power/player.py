@@ -2,7 +2,7 @@
 
 Sent as a file; imports the standard library alone. Whether the board computes is read from the kernel's own account of
 idle time: power follows the load as it does on a desk. Deadlines are absolute, by the monotonic clock that stamps the
-sampler's readings. Told by one JSON object on standard input; notes the load in a file, a JSON object.
+sampler's readings. Told by one JSON object on standard input; notes each load in a file, a JSON object per line.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ _MOST = 0x7FFF
 POLL_S = 0.02
 LOADED_POLLS = 3
 """Polls without idle time that make a load: the board's link wakes it for shorter."""
-REST_S = 4.5
+REST_S = 1.7
 """The load that is meant follows a rest of this length; what keeps a session busy before it does not."""
+SHORTEST_S = 1.0
+"""A load that is worth noting."""
 PRIORITY = 10
 
 
@@ -123,31 +125,34 @@ class Player:
         self._ready, self._log = told["ready"], told["log"]
         self._watts, self._joules, self._since = self._idle_w, 0.0, time.monotonic()
         self._is_stuck = False
+        self._rested_s = 0.0
 
     def run(self) -> None:
-        """Play the script once, then rest for ever."""
+        """Play at every load after a rest; events happen once."""
         self._set(self._idle_w)
         with open(self._ready, "w"):
             pass  # from now on the sensor says something
-        self._wait_for_load()
-        start = time.monotonic()
-        late_s, end = self._play(start)
-        self._set(self._idle_w)
-        with open(self._log, "w") as file:
-            json.dump({"start_s": start, "end_s": end, "late_s": late_s}, file)
         while True:
-            self._sleep_until(time.monotonic() + POLL_S)
+            self._wait_for_load()
+            start = time.monotonic()
+            self._is_stuck = False
+            late_s, end = self._play(start)
+            self._set(self._idle_w)
+            if end - start >= SHORTEST_S:
+                self._rested_s = 0.0
+                with open(self._log, "a") as file:
+                    file.write(json.dumps({"start_s": start, "end_s": end, "late_s": late_s}) + "\n")
 
     def _wait_for_load(self) -> None:
-        """Return when the board has been busy for some polls after a rest."""
-        idle, busy, rested_s = _idle(), 0, 0.0
-        while busy < LOADED_POLLS or rested_s < REST_S:
+        """Return when the board has been busy for some polls after a rest; what is shorter than a load is still rest."""
+        idle, busy = _idle(), 0
+        while busy < LOADED_POLLS or self._rested_s < REST_S:
             self._sleep_until(time.monotonic() + POLL_S)
             before, idle = idle, _idle()
             if idle == before:
                 busy += 1
             else:
-                rested_s = 0.0 if busy >= LOADED_POLLS else rested_s + POLL_S
+                self._rested_s = 0.0 if busy * POLL_S >= SHORTEST_S else self._rested_s + (busy + 1) * POLL_S
                 busy = 0
 
     def _play(self, start: float) -> tuple[float, float]:
@@ -170,6 +175,7 @@ class Player:
 
     def _do(self, act: float | dict[str, str]) -> None:
         if isinstance(act, dict):
+            self._acts = [each for each in self._acts if each[1] is not act]
             with open(act["path"], "w") as file:
                 file.write(act["text"])
         else:
