@@ -144,7 +144,7 @@ class Player:
                     file.write(json.dumps({"start_s": start, "end_s": end, "late_s": late_s}) + "\n")
 
     def _wait_for_load(self) -> None:
-        """Return when the board has been busy for some polls after a rest; what is shorter than a load counts as rest."""
+        """Return when the board is busy for some polls after a rest; what is shorter than a load counts as rest."""
         idle, busy = _idle(), 0
         while busy < LOADED_POLLS or self._rested_s < REST_S:
             self._sleep_until(time.monotonic() + POLL_S)
