@@ -28,8 +28,14 @@ ACCURACY = 0.01
 @pytest.fixture(scope="module")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Show a line at once: building takes minutes, and figures are what this target is run for."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    return lambda text: reporter.write_line(f"  {text}")
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.getplugin("terminalreporter"), plugins.getplugin("capturemanager")
+
+    def show(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"  {text}")
+
+    return show
 
 
 @pytest.fixture(scope="module")
