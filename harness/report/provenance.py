@@ -41,7 +41,8 @@ def provenance(planned: PlannedCell, record: CellRecord | None) -> Iterable[Fact
     sessions = record.sessions if record else ()
     yield from _runtimes(planned, sessions)
     yield Fact("Model", _identity(planned.model), code=True)
-    for name, file in (("Baseline", planned.baseline), ("Reference", planned.reference), ("Data", planned.data)):
+    files = {"Baseline": planned.baseline, "Reference": planned.reference, "Data": planned.data}
+    for name, file in {**files, "Questions": planned.questions, "Checker": planned.checker}.items():
         if file is not None:
             yield Fact(name, _identity(file), code=True)
     if record is not None and record.controller_builds:

@@ -14,7 +14,7 @@ from harness.records.trial import Answer, Place
 from harness.spec.model import MODELLED, Device, Limit, LimitKind, Tier
 from harness.stats.pair import in_pairs
 
-CONTROL = "control"
+CONTROL, WRONG_KEY = "control", "wrong-key"
 CRASH, RUNS = "crash", "runs"
 TIMED = ("latency.p", "latency.mean", "throughput", "energy.per_inference~")
 """Metrics that come of the timed loop; `~`: only where the figure is modelled, `!`: only where a sensor gives it."""
@@ -26,6 +26,7 @@ TOKEN_WORK = ("work.prompt_token", "work.new_token")
 LIKELIHOOD = ("llm.perplexity", "llm.nll", "llm.bits_per_byte")
 DIVERGENCE = ("llm.kl", "llm.same_top")
 ANSWERS = ("accuracy.", "parity.")
+ANSWERED = ("llm.choice_accuracy", "llm.pass_rate", "llm.format_rate", "llm.refusal_rate", "llm.exact_match")
 ABSOLUTE = frozenset({LimitKind.MAX, LimitKind.MIN})
 RELATIVE = frozenset({LimitKind.REGRESS})
 ANY = frozenset(LimitKind)
@@ -189,6 +190,8 @@ FAULTS: tuple[Fault, ...] = (
           (Aim(LIKELIHOOD),), (ACCURACY,)),
     Fault("nan-likelihood", "a probability that is not a number", Place.SESSION,
           (Aim((*LIKELIHOOD, "llm.kl"), _FAIL, "no finite probability"),), (ACCURACY,)),
+    Fault(WRONG_KEY, "questions with other right answers, and texts that nothing can pass", Place.FILE,
+          (Aim(ANSWERED, kinds=frozenset({LimitKind.MIN})),)),
     _slow("slow-tokens", "every token takes ten thousand times as long", TOKEN_TIMES, ANY),
     _slow("more-token-work", "every token takes ten thousand times the instructions", TOKEN_WORK, ANY),
     Fault("grown-cache", "a cache of ten thousand times the size", Place.SESSION, (Aim(("memory.cache",)),), (MEMORY,)),

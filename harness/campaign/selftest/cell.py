@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.campaign.plan import CellFiles
 from harness.campaign.selftest import mutation
-from harness.campaign.selftest.catalogue import ANSWERS
+from harness.campaign.selftest.catalogue import ANSWERS, WRONG_KEY
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.records.trial import Trial
 from harness.spec.model import Device, LimitKind
@@ -62,11 +62,13 @@ def make_trial_cell(spot: Spot, trial: Trial, folder: Path, name: str) -> TrialC
     # A text is short already, and nothing says where it may be cut.
     judged = spot.planned.workload.generation is not None or any(limit.metric.startswith(ANSWERS) for limit in limits)
     changed, shown = _changed_model(trial, model), _changed_data(trial, data, judged=judged)
-    if changed is None or shown is None:
+    asked = _changed_questions(trial, spot.files.questions)
+    if changed is None or shown is None or (trial.fault == WRONG_KEY and asked is None):
         return None
     paired = any(limit.kind is LimitKind.REGRESS for limit in limits)
     kept = _Keeper(folder)
     model_path, data_path = kept.keep(changed, spot.files.model), kept.keep(shown, spot.files.data)
+    questions = kept.keep(asked, spot.files.questions) if asked and spot.files.questions else None
     baseline = kept.keep(mutation.pad(model, len(model)), spot.files.model) if paired else None
     names = spot.planned
     planned = replace(
@@ -81,8 +83,10 @@ def make_trial_cell(spot: Spot, trial: Trial, folder: Path, name: str) -> TrialC
         baseline=_identity(baseline, f"{names.model.name} (copy)") if baseline is not None else None,
         recorded=(),
         creep=(),
+        questions=_identity(questions, questions.name) if questions else names.questions,
     )
-    return TrialCell(planned, replace(spot.files, model=model_path, data=data_path, baseline=baseline))
+    files = replace(spot.files, model=model_path, data=data_path, baseline=baseline)
+    return TrialCell(planned, replace(files, questions=questions or files.questions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,11 @@ def _changed_model(trial: Trial, model: bytes) -> bytes | None:
     if trial.fault == "padded-file":
         return mutation.pad(model, max(int(len(model) * (1.0 + trial.ratio)), int(trial.target)) + 1)
     return model
+
+
+def _changed_questions(trial: Trial, path: Path | None) -> bytes | None:
+    """Give the questions of the fault that changes them; None for all others, and where there are none."""
+    return mutation.spoil_key(path.read_bytes()) if path and trial.fault == WRONG_KEY else None
 
 
 def _changed_data(trial: Trial, data: bytes, *, judged: bool) -> bytes | None:

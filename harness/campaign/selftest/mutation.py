@@ -1,4 +1,4 @@
-"""Changed copies of model and data files for a self-test: bytes in, bytes out, the same bytes every time.
+"""Changed copies of models, data and questions for a self-test: bytes in, bytes out, the same bytes every time.
 
 Owns as much of the ONNX and TFLite formats as finding the weights takes; knows no board and no gate.
 """
@@ -6,6 +6,7 @@ Owns as much of the ONNX and TFLite formats as finding the weights takes; knows 
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ _ONNX_SIZES = {1: 4, 2: 1, 3: 1, 10: 2, 11: 8, 16: 2}
 """TensorProto.DataType -> bytes per weight: float, uint8, int8, float16, double, bfloat16."""
 _TFLITE_SIZES = {0: 4, 1: 2, 3: 1, 9: 1}
 """TensorType -> bytes per weight: float32, float16, uint8, int8."""
+_NO_TEXT = r"\A(?!\A)"
+"""An expression that nothing matches."""
 _GRAPH, _DOC_STRING, _INITIALIZER = 7, 6, 5
 _DATA_TYPE, _FLOAT_DATA, _RAW_DATA = 2, 4, 9
 _LENGTH = 2
@@ -70,6 +73,12 @@ def shuffle_labels(data: bytes) -> bytes | None:
     return pack({**arrays, "y": arrays["y"][order]})
 
 
+def spoil_key(questions: bytes) -> bytes:
+    """Give questions another right answer, or demand of what is written what no text can be."""
+    lines = [json.loads(line) for line in questions.splitlines() if line.strip()]
+    return b"".join(json.dumps(_spoilt(line)).encode() + b"\n" for line in lines)
+
+
 def shorten(data: bytes, samples: int) -> bytes:
     """Keep the first samples of an .npz: where answers are not judged, a few show as well that the model runs."""
     return pack({name: array[:samples] for name, array in _arrays(data).items()})
@@ -78,6 +87,13 @@ def shorten(data: bytes, samples: int) -> bytes:
 def is_tflite(model: bytes) -> bool:
     """Tell a TFLite file by its identifier."""
     return model[4:8] == b"TFL3"
+
+
+def _spoilt(line: dict[str, object]) -> dict[str, object]:
+    choices, answer = line.get("choices"), line.get("answer")
+    if isinstance(choices, list) and isinstance(answer, int):
+        return {**line, "answer": (answer + 1) % len(choices)}
+    return {**line, "text": "\0"} if "text" in line else {**line, "regex": _NO_TEXT}
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:

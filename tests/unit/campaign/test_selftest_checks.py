@@ -101,7 +101,7 @@ CHECKS = [
 ]  # fmt: skip
 LANGUAGE = {
     "shuffled-continuations", "unlikely-text", "nan-likelihood", "slow-tokens", "more-token-work", "grown-cache",
-    "other-timed-text", "no-timed-text",
+    "other-timed-text", "no-timed-text", "wrong-key",
 }  # fmt: skip
 """Carried by language models only: see test_selftest_language."""
 REAL_FILES = {"flipped-weights"}

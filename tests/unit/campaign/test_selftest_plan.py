@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.campaign.selftest.planner import SelfTestPlanner
 from harness.records.trial import Place, Trial
 from harness.spec import load_farm, load_suite
 from harness.spec.model import Tier
+from harness.spec.questions import read_questions
 from harness.testing.evidence import limit
 
 ROOT = Path(__file__).parents[3]
@@ -156,6 +158,25 @@ def test_labels_are_shuffled_and_data_shortened() -> None:
     assert sorted(found) == sorted(labels)
     assert float((found == labels).mean()) < 0.3
     assert {len(array) for array in mutation._arrays(mutation.shorten(data, 7)).values()} == {7}
+
+
+def test_questions_have_a_wrong_key(tmp_path: Path) -> None:
+    """Of a suite with questions each gate on answers is tried with other right answers, of the same questions."""
+    suite = load_suite(ROOT / "suites" / "tinygpt" / "questions.suite.yaml")
+    made = SelfTestPlanner(tmp_path).plan(build(load_farm(ROOT / "farm.yaml"), [suite]))
+
+    tried = [(cell, cell.trial) for cell in made.plan.cells if cell.trial is not None]
+    cell, trial = next((cell, trial) for cell, trial in tried if trial.fault == "wrong-key")
+    assert {item.metric for item in trial.answers} == {"llm.choice_accuracy", "llm.format_rate"}
+    assert suite.workload.generation is not None
+    changed = made.files[cell.key].questions
+    assert changed is not None
+    assert cell.questions is not None
+    assert changed.stem == cell.questions.sha256
+    ours, theirs = read_questions(changed), read_questions(Path(suite.workload.generation.questions))
+    assert [item.prompt for item in ours] == [item.prompt for item in theirs]
+    assert not any(item.answer == other.answer for item, other in zip(ours, theirs, strict=True) if item.choices)
+    assert not any(re.search(item.regex, text) for item in ours if item.regex for text in ("", "\n", "And it came"))
 
 
 def test_language_models_carry_the_faults_that_reach_them(tmp_path: Path) -> None:
