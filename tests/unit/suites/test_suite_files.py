@@ -23,7 +23,7 @@ def committed(folder: str) -> list[Path]:
     return sorted(
         path
         for path in (SUITES / folder).iterdir()
-        if path.suffix in {".onnx", ".tflite", ".npz", ".gguf", ".txt", ".jsonl"}
+        if path.suffix in {".onnx", ".tflite", ".npz", ".gguf", ".txt", ".jsonl", ".pte"}
     )
 
 
