@@ -100,7 +100,7 @@ def _problems(trace: PowerTrace, window: tuple[float, float], sensor: Sensor) ->
         yield f"{watts.size} samples in the window, at least {FEWEST_SAMPLES} needed"
         return
     yield _impossible(trace.power_w)
-    yield _clip(watts, sensor)
+    yield _clip(watts, sensor, last_w=float(trace.power_w[-1]))
     is_steady = _is_alive(trace, window) and 0 < sensor.window_s <= 1.5 * (sensor.period_s or math.inf)
     yield _frozen(watts, is_steady=is_steady)
     yield window_problem(window, sensor)
@@ -135,11 +135,15 @@ def _impossible(watts: FloatArray) -> str:
     return f"{watts.max():.4g} W is beyond any board (wrong unit?)" if watts.max() > FASTEST_W else ""
 
 
-def _clip(watts: FloatArray, sensor: Sensor) -> str:
+def _clip(watts: FloatArray, sensor: Sensor, *, last_w: float) -> str:
+    """Find the end of the sensor's range; `last_w`: the last reading of the trace, when the load is long over."""
     if sensor.range_w and watts.max() >= CLIPPED * sensor.range_w:
         return f"{watts.max():.4g} W is the end of the sensor's range of {sensor.range_w:.4g} W (clipped)"
     # A finely resolved trace meets its own maximum once; a flat top is the end of a range that nobody declared.
-    at_top = int(np.count_nonzero(watts == watts.max()))
+    top = np.flatnonzero(watts == watts.max())
+    at_top = int(top.size)
+    if last_w == watts.max() and top[-1] - top[0] == at_top - 1:
+        return ""  # one flat stretch that goes on at rest: no range, a sensor that stands still
     is_fine = np.unique(watts).size > watts.size / 4
     if is_fine and at_top >= max(5.0, 0.02 * watts.size):
         return f"{at_top} samples are exactly the highest, {watts.max():.4g} W: the end of a range (clipped)"

@@ -83,6 +83,8 @@ def unwrap(t_s: FloatArray, raw_j: NDArray[np.float64], range_j: float) -> Float
         Joules since the first reading, shape (n,), or in words why they cannot be told.
     """
     steps = np.diff(raw_j)
+    if (raw_j < 0).any() and not range_j:
+        return f"the energy counter says {raw_j.min():.6g} J: it ran over, and where it starts again is not known"
     if (raw_j < 0).any() or (range_j and (raw_j > range_j * (1 + 1e-9)).any()):
         return f"the counter says {raw_j.min():.6g} to {raw_j.max():.6g} J, outside its range of {range_j:.6g} J"
     fallen = steps < 0

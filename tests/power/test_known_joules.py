@@ -141,7 +141,7 @@ SPOILT = {
     ),
     "the counter starts again": Spoilt(
         # Its 48 bits end after 40 J: at rest 2 W take it some way there, and the load the rest.
-        replace(COUNTER, first=2**47 - round(40 / 19.89e-6)), STEPS, r"energy counter|the counter says", 50.0
+        replace(COUNTER, first=2**47 - round(40 / 19.89e-6)), STEPS, r"says -.* J: it ran over", 50.0
     ),
 }  # fmt: skip
 

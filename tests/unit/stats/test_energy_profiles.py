@@ -169,6 +169,7 @@ def SHARP(t: FloatArray) -> FloatArray:  # noqa: N802  a profile among profiles
     return np.where((t > WINDOW[0]) & (t < WINDOW[1]), 8.0, 2.0)
 
 
+RISING = loaded(lambda t: 3.0 * t)
 FIVE = loaded(lambda t: np.full(t.size, 5.0))
 SPOILT: dict[str, tuple[Profile, Callable[[Trace], Trace], dict[str, float], str]] = {
     "bursts of 20 ms at 50 Hz": (bursts(0.02, 0.1), _same, {}, "undersampled"),
@@ -176,6 +177,7 @@ SPOILT: dict[str, tuple[Profile, Callable[[Trace], Trace], dict[str, float], str
     "dropout": (FIVE, _drop, {}, "a gap of 0.3"),
     "readings that are no numbers": (FIVE, _lose, {}, "3 of 1100 readings were no number"),
     "frozen from the middle on": (FIVE, _freeze, {}, "in a row are equal"),
+    "frozen at the height of a ramp": (RISING, _freeze, {}, "in a row are equal"),
     "stuck for a quarter of a second": (FIVE, _hang, {}, "12 samples in a row are equal"),
     "clip at a range that is known": (FIVE, _same, {"power_range_w": 5.0}, "end of the sensor's range"),
     "clip at a range that nobody tells": (FIVE, _clip, {}, "are exactly the highest"),
@@ -257,7 +259,7 @@ SPOILT_COUNTERS: dict[str, tuple[float, Callable[[FloatArray], FloatArray], str]
     "never moves": (0.0, lambda j: np.full_like(j, 7.0), "did not move"),
     "jump": (0.0, lambda j: j + 1e4 * (j > 40.0), "jumped by"),
     "no number": (0.0, lambda j: np.where(j > 40.0, np.nan, j), "no number"),
-    "falls": (0.0, lambda j: -j, "outside its range"),
+    "falls": (0.0, lambda j: -j, "where it starts again is not known"),
 }
 
 
