@@ -26,6 +26,7 @@ from harness.campaign.incident import NO_WHEEL, UNUSABLE
 from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
+from harness.records.header import HEADERS
 from harness.records.plan import PlannedCell
 from harness.spec.model import Workload
 
@@ -193,7 +194,7 @@ def read_labels(data: Path) -> np.ndarray | None:
     import numpy as np
 
     try:
-        with np.load(data, allow_pickle=False) as stored:
+        with HEADERS, np.load(data, allow_pickle=False) as stored:
             return stored["y"].astype(np.int64) if "y" in stored.files else None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InfraError(f"cannot read {data.name}: {error}", code="data") from error

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import RecordError
+from harness.records.header import HEADERS
 
 AnyArray: TypeAlias = npt.NDArray[Any]
 
@@ -80,7 +81,8 @@ def _array(content: bytes) -> AnyArray:
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("unknown .npy version")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    with HEADERS:
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     count = math.prod(shape)
     if dtype.kind not in _KINDS or is_fortran or min(shape, default=0) < 0:
         raise ValueError(f"samples are plain numbers in C order, not {dtype}{list(shape)}")

@@ -27,6 +27,7 @@ from harness.errors import ArtifactError, DeviceError, FleetgateError, InfraErro
 from harness.farm.boards import SessionSeen
 from harness.records.canonical import to_json
 from harness.records.cell import Incident
+from harness.records.header import HEADERS
 from harness.records.run import DeviceRecord, Facts
 from harness.spec.model import Device, Origin, Tier
 from harness.testing.planted import Figures, plant_figures, plant_flags, planted_error, send
@@ -192,7 +193,8 @@ class FakeBoard:
             return np.arange(request.samples, dtype=np.int64) % CLASSES
         if request.data in self._drawn:
             return self._drawn[request.data]
-        shown = np.load(self._files[request.data], allow_pickle=False)["x"][:, 0]
+        with HEADERS:
+            shown = np.load(self._files[request.data], allow_pickle=False)["x"][:, 0]
         return np.asarray(shown[: request.samples or None], np.int64)
 
     def _plant(self, request: SessionRequest) -> dict[str, str] | None:

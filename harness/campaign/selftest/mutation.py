@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.records.header import HEADERS
 from harness.store.samples import pack
 
 FEWEST_BYTES = 64
@@ -98,7 +99,7 @@ def _spoilt(line: dict[str, object]) -> dict[str, object]:
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        with HEADERS, np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, zipfile.BadZipFile):
         return {}
