@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.records.outcome import Outcome
+from harness.records.outcome import Abstention, Outcome
 from harness.records.verdict import Estimate
 from harness.spec.model import MeterSpec
 from harness.stats import Missing
@@ -23,6 +23,7 @@ WITHIN = 0.005
 MOST_LATE_S = 0.02
 """Of a step of the script: late hardware would make another load of it."""
 ACCURACY = 0.01
+MOST_TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,16 @@ def _measure(board: PowerBoard, chip: Chip, script: Script, rate_hz: float, wind
     board.play(script, chip)
     seen = board.measure(chip, MeterSpec(chip.meter, rate_hz=rate_hz, accuracy=ACCURACY, window_s=window_s))
     assert seen.late_s < MOST_LATE_S
+    return seen
+
+
+def _measure_sound(board: PowerBoard, sound: Sound, say: Callable[[str], None]) -> Seen:
+    """Measure; as in a campaign, a session that other work on the board's one processor spoilt is measured again."""
+    for _ in range(MOST_TRIES):
+        seen = _measure(board, sound.chip, sound.script, sound.rate_hz, sound.window_s)
+        if isinstance(seen.answer, Estimate) or seen.answer.why is not Abstention.LOAD:
+            break
+        say(f"again: {seen.answer.reason}")
     return seen
 
 
@@ -82,7 +93,7 @@ SOUND = {
 @pytest.mark.parametrize("sound", SOUND.values(), ids=SOUND.keys())
 def test_the_scripted_joules_come_back_twice(board: PowerBoard, sound: Sound, say: Callable[[str], None]) -> None:
     """Within 0.5 % of the script in two sessions, and the two figures within 0.5 % of each other."""
-    seen = [_measure(board, sound.chip, sound.script, sound.rate_hz, sound.window_s) for _ in range(2)]
+    seen = [_measure_sound(board, sound, say) for _ in range(2)]
 
     for each in seen:
         said = f"{each.joules:.4f} J of {each.scripted_j:.4f} J: {each.error:+.4%}, between readings {each.unseen:.3%}"
