@@ -23,7 +23,8 @@ from harness.campaign.energy import NOT_METERED, energy_times
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
 from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
-from harness.spec.model import MODELLED, Device, Sustain, Tier, Tool, Workload
+from harness.spec.model import MODELLED, Device, Tier
+from harness.spec.workload import Sustain, Tool, Workload
 
 _CONTROLLERS = frozenset({"questions", "checker", "budget_tokens", "budget_s"})
 """What is said of a generation and is not the board's business, or goes there as a file."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from harness.gate import check_limit
 from harness.records.outcome import Outcome
-from harness.spec.model import Split
+from harness.spec.workload import Split
 from harness.stats import Evidence, Missing, loss
 from harness.stats.attribution import MAIN, loss_split
 

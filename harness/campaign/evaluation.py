@@ -19,7 +19,7 @@ from harness.campaign.parts import MOST_PARTS, Part, PartFolder
 from harness.device.envelope import SessionResult
 from harness.errors import InfraError
 from harness.gate.evaluation import QUESTIONS, TEXT
-from harness.spec.model import Generation
+from harness.spec.workload import Generation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,8 @@ from harness.records.canonical import plan_sha256
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.profile import Profile
 from harness.spec import check_scopes, effective_limits
-from harness.spec.model import Artifact, Device, Farm, Generation, Limit, LimitKind, Origin, Suite, Tier, Tool, Workload
+from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite, Tier
+from harness.spec.workload import Generation, Tool, Workload
 from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets

@@ -28,7 +28,7 @@ from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
 from harness.records.header import HEADERS
 from harness.records.plan import PlannedCell
-from harness.spec.model import Workload
+from harness.spec.workload import Workload
 
 if TYPE_CHECKING:
     import numpy as np

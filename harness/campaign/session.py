@@ -13,7 +13,8 @@ from harness.gate.schedule import Ask, paired_limits
 from harness.records.cell import Pairing, Role, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
 from harness.spec.metric import METRICS
-from harness.spec.model import MODELLED, Device, LimitKind, Split, Tier
+from harness.spec.model import MODELLED, Device, LimitKind, Tier
+from harness.spec.workload import Split
 from harness.stats.evidence import spoiling_flags
 from harness.stats.figure import kind_on
 

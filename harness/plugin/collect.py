@@ -18,7 +18,8 @@ from harness.plugin.trial import judge_trials, report_findings
 from harness.plugin.verdict import judge_cell, report_verdicts
 from harness.records.fingerprint import board_fingerprint
 from harness.records.plan import FileIdentity, PlannedCell
-from harness.spec.model import Farm, Workload
+from harness.spec.model import Farm
+from harness.spec.workload import Workload
 
 if TYPE_CHECKING:
     from harness.plugin.measuring import Measuring

@@ -25,7 +25,8 @@ from harness.records.fingerprint import board_fingerprint
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS, limit_dimension
-from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier
+from harness.spec.workload import Workload
 
 if TYPE_CHECKING:
     from harness.plugin.measuring import Measuring

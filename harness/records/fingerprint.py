@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness.records.canonical import to_json
 from harness.records.run import Facts
-from harness.spec.model import Split, Workload
+from harness.spec.workload import Split, Workload
 
 MOVING = frozenset(
     {"boot_id", "free_bytes", "frequencies_hz", "load_1min", "temperatures_c", "throttled", "throttle_signs"}

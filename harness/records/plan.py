@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.records.trial import SelfTest, Trial
-from harness.spec.model import Device, Limit, Tier, Workload
+from harness.spec.model import Device, Limit, Tier
+from harness.spec.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from harness import units
 from harness.errors import Problem
 from harness.spec.form import Form, one_of
-from harness.spec.model import Generation
 from harness.spec.tree import Document
 from harness.spec.validate import Refusal, quoted
+from harness.spec.workload import Generation
 from harness.units import Dimension
 
 GREEDY = "greedy"

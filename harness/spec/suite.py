@@ -13,9 +13,10 @@ from harness.spec.consistency import Consistency, runtime_of
 from harness.spec.form import Family, Form, MetricLimits, Name, Rate, Scope, Seconds, Task, Title, one_of
 from harness.spec.generation import GenerationForm
 from harness.spec.limits import read_scopes
-from harness.spec.model import Artifact, LimitSet, Split, Suite, Sustain, Workload
+from harness.spec.model import Artifact, LimitSet, Suite
 from harness.spec.tool import ToolForm
 from harness.spec.tree import Document
+from harness.spec.workload import Split, Sustain, Workload
 
 SPLITS = tuple(split.value for split in Split)
 

@@ -12,9 +12,9 @@ from harness import units
 from harness.errors import Problem
 from harness.spec.form import Form, MetricName, check_remote_path, one_of
 from harness.spec.metric import METRICS, TOOL
-from harness.spec.model import ToldFigure, Tool
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal, quoted, suggest
+from harness.spec.workload import ToldFigure, Tool
 from harness.units import Dimension
 
 FAMILY = "command"

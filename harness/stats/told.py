@@ -13,7 +13,7 @@ import numpy as np
 from harness.records.cell import SessionRecord
 from harness.records.outcome import Abstention
 from harness.spec.metric import METRICS
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.evidence import Evidence, Missing
 from harness.stats.quantile import fewest_samples, order_quantile
 from harness.stats.tool import Told, Unreadable, read_output

@@ -17,7 +17,8 @@ from harness.records.canonical import plan_sha256, to_json
 from harness.records.cell import ArrayRef, CellRecord, Incident, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.plan import CellCalibration, FileIdentity, Plan, PlannedCell, RecordedFigure
 from harness.records.run import SCHEMA_VERSION, DeviceRecord, Environment, RunRecord
-from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Noise, Origin, Tier, Workload
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Noise, Origin, Tier
+from harness.spec.workload import Workload
 from harness.stats.evidence import AnyArray, Evidence
 from harness.testing.profile import make_profile
 

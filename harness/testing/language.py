@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.records.cell import ArrayRef, Role, SessionKind, SessionRecord
-from harness.spec.model import Generation, Limit, Tier, Workload
+from harness.spec.model import Limit, Tier
+from harness.spec.workload import Generation, Workload
 from harness.stats.evidence import AnyArray, Evidence
 from harness.testing.evidence import Scene
 

@@ -17,7 +17,8 @@ from harness.records.outcome import Outcome, Release
 from harness.records.plan import FileIdentity, Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
 from harness.records.verdict import Decision, Estimate, Judgement, Verdict
-from harness.spec.model import Device, Limit, LimitKind, Origin, Tier, Workload
+from harness.spec.model import Device, Limit, LimitKind, Origin, Tier
+from harness.spec.workload import Workload
 from harness.testing.board_record import device_record, devices, digest
 from harness.testing.story import MIB, Story, Told, broken, passing
 from harness.testing.told_answers import told_answers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.tool import Told, Unreadable, read_output
 
 FOLDER = Path(__file__).parent / "tool"

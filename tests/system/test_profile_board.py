@@ -24,7 +24,8 @@ from harness.gate import judge_cell
 from harness.gate.where import attribute_work
 from harness.records.outcome import Outcome
 from harness.records.profile import parse_profile, read_text
-from harness.spec.model import Artifact, Limit, LimitKind, Origin, Suite, Workload
+from harness.spec.model import Artifact, Limit, LimitKind, Origin, Suite
+from harness.spec.workload import Workload
 from harness.stats import Evidence
 
 pytestmark = [pytest.mark.board, pytest.mark.system]

@@ -6,7 +6,7 @@ the measured runs after it; newer builds add `p5= median= p95=`. Times are micro
 
 from __future__ import annotations
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.tool.output import NUMBER, Output, Told, Unreadable
 
 _US, _MIB = 1e-6, float(1 << 20)

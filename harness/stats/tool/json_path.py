@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harness.spec.model import ToldFigure, Tool
+from harness.spec.workload import ToldFigure, Tool
 from harness.stats.tool.output import Output, Told, Unreadable
 
 EACH = "*"

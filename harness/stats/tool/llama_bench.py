@@ -10,7 +10,7 @@ import json
 import re
 from typing import NamedTuple
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.tool.output import NUMBER, Output, Told, Unreadable
 
 PREFILL, DECODE = "tool.prefill_rate", "tool.decode_rate"

@@ -6,7 +6,7 @@ inference is printed in whole milliseconds: one that took less is not told.
 
 from __future__ import annotations
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.tool.output import NUMBER, Output, Told, Unreadable
 
 _LINES = {

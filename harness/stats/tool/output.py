@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 
 SHOWN_LINES, SHOWN_SIGNS = 3, 120
 NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.spec.model import Tool
 from harness.spec.tool import JSON
+from harness.spec.workload import Tool
 from harness.stats.tool.benchmark_model import read_benchmark_model
 from harness.stats.tool.json_path import read_json
 from harness.stats.tool.llama_bench import read_llama_bench

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from harness.spec.model import Tool
+from harness.spec.workload import Tool
 from harness.stats.tool.output import NUMBER, Output, Told, Unreadable
 
 _LATENCY = r"(?:^|\] )Latency: (.*)$"

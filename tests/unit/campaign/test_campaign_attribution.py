@@ -13,7 +13,8 @@ from harness.campaign.run import CampaignRun, CellResult
 from harness.records.cell import Role
 from harness.records.outcome import Attribution, Outcome
 from harness.spec import load_farm, load_suite
-from harness.spec.model import Split, Suite
+from harness.spec.model import Suite
+from harness.spec.workload import Split
 from harness.testing.device import BoardScript, FakeBoards, FakeModel, write_model
 from harness.testing.rehearsal import Rehearsal
 

@@ -19,7 +19,8 @@ from harness.campaign.work import CellEvidence, CellWork
 from harness.errors import InfraError, RunCancelled
 from harness.records.cell import Role, SessionKind, Stage
 from harness.records.outcome import Attribution, Outcome
-from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier
+from harness.spec.workload import Workload
 from harness.testing.device import BoardScript, FakeBoard, FakeModel, write_data, write_model
 
 HERE = Origin("s.suite.yaml", 1, 1)

@@ -20,7 +20,8 @@ from harness.gate.where import RECORDED
 from harness.records.cell import Role, SessionKind
 from harness.records.plan import RecordedFigure
 from harness.records.profile import Profile
-from harness.spec.model import Artifact, Device, Emulation, Limit, LimitKind, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Device, Emulation, Limit, LimitKind, Origin, Suite, Tier
+from harness.spec.workload import Workload
 from harness.testing.device import BoardScript, FakeBoard, FakeModel, write_data, write_model
 from harness.testing.profile import make_profile
 

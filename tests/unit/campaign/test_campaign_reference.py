@@ -11,7 +11,7 @@ from harness.campaign.incident import UNUSABLE
 from harness.campaign.reference import Computation, compute
 from harness.errors import InfraError
 from harness.farm.boards import OpenBoard
-from harness.spec.model import Workload
+from harness.spec.workload import Workload
 
 
 class Unfit:

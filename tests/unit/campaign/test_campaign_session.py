@@ -17,7 +17,8 @@ from harness.campaign.session import (
 from harness.gate.schedule import Ask
 from harness.records.cell import Pairing, Role, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import FileIdentity, PlannedCell
-from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier, Workload
+from harness.spec.model import Device, Emulation, Limit, LimitKind, MeterSpec, Origin, Tier
+from harness.spec.workload import Workload
 
 HERE = Origin("x.suite.yaml", 1, 1)
 FILE = FileIdentity("model.onnx", "aa", 1)

@@ -19,7 +19,8 @@ from harness.gate.cell import judge_cell
 from harness.records.cell import Role, SessionKind
 from harness.records.outcome import Outcome
 from harness.records.trial import Place, Trial
-from harness.spec.model import Artifact, Device, Limit, LimitKind, MeterSpec, Origin, Suite, Sustain, Tier, Workload
+from harness.spec.model import Artifact, Device, Limit, LimitKind, MeterSpec, Origin, Suite, Tier
+from harness.spec.workload import Sustain, Workload
 from harness.stats import Evidence
 from harness.testing.device import BoardScript, FakeBoard, FakeModel, FakeSeen, write_data, write_model
 

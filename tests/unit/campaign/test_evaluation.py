@@ -17,7 +17,7 @@ from harness.device.envelope import SessionResult
 from harness.errors import InfraError, LinkLost
 from harness.farm.boards import SessionSeen
 from harness.gate.evaluation import QUESTIONS, TEXT
-from harness.spec.model import Generation
+from harness.spec.workload import Generation
 
 WINDOWS, LINES, WINDOW = 20, 10, 16
 REQUEST = SessionRequest(

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from harness.errors import SpecError
 from harness.spec import ProfileShelf, check_scopes, load_farm
-from harness.spec.model import Artifact, Farm, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
+from harness.spec.model import Artifact, Farm, Limit, LimitKind, LimitSet, Origin, Suite, Tier
+from harness.spec.workload import Workload
 
 FARM = """\
 farm: lab

@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import SpecError
 from harness.spec import load_suite
-from harness.spec.model import Generation, Suite
+from harness.spec.model import Suite
+from harness.spec.workload import Generation
 
 ASKED = "{prompts: [Once upon a time], new_tokens: 24, context: 256}"
 SUITE = f"""\

@@ -11,8 +11,9 @@ from harness.errors import Problem
 from harness.spec import effective_limits, yaml
 from harness.spec.limits import read_limits
 from harness.spec.metric import METRICS, limit_dimension, limit_range
-from harness.spec.model import Device, Limit, LimitKind, LimitSet, Origin, Suite, Tier, Workload
+from harness.spec.model import Device, Limit, LimitKind, LimitSet, Origin, Suite, Tier
 from harness.spec.questions import METRIC_KINDS
+from harness.spec.workload import Workload
 from harness.units import Dimension
 
 PLACES = ["budget", "all", "arm64", "rpi5", "pi-1", "farm all", "farm suite"]

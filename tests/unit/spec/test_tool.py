@@ -12,7 +12,8 @@ from harness.errors import SpecError
 from harness.gate.tier import forbidden
 from harness.records.cell import SessionKind
 from harness.spec import load_farm, load_suite
-from harness.spec.model import Device, Suite, ToldFigure, Tool
+from harness.spec.model import Device, Suite
+from harness.spec.workload import ToldFigure, Tool
 
 JSON = """{program: bench, argv: ["{model}", "-r", "{repeat}"], format: json,
     figures: {tool.load.time: {path: l.us, unit: us}}, samples: {path: runs.*.ms, unit: ms}}"""

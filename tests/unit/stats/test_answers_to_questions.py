@@ -11,8 +11,9 @@ from harness.gate import check_limit
 from harness.records.cell import Incident, Role, SessionKind
 from harness.records.outcome import Attribution, Outcome
 from harness.records.verdict import Estimate
-from harness.spec.model import Generation, Limit, LimitKind, Origin, Workload
+from harness.spec.model import Limit, LimitKind, Origin
 from harness.spec.questions import KINDS
+from harness.spec.workload import Generation, Workload
 from harness.stats import Evidence, Missing, estimate, loss
 from harness.stats.evidence import AnyArray
 from harness.stats.questions import questions_needed

@@ -12,7 +12,8 @@ from harness.gate.cell import check_limit
 from harness.records.cell import ArrayRef, Role, RuntimeRecord, SessionKind, SessionRecord
 from harness.records.outcome import Abstention, Outcome
 from harness.records.verdict import Estimate
-from harness.spec.model import Noise, Sustain, Tier
+from harness.spec.model import Noise, Tier
+from harness.spec.workload import Sustain
 from harness.stats import Comparison, Evidence, Missing, estimate, worsening
 from harness.stats.sustained import theil_sen
 from harness.testing.evidence import Scene, limit

@@ -10,7 +10,8 @@ import pytest
 from harness.gate import check_limit
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate
-from harness.spec.model import Generation, Limit, LimitKind, MeterSpec, Origin, Workload
+from harness.spec.model import Limit, LimitKind, MeterSpec, Origin
+from harness.spec.workload import Generation, Workload
 from harness.stats import Evidence, Missing, estimate
 from harness.testing.evidence import Scene
 

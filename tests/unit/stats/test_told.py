@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.spec.model import ToldFigure, Tool
 from harness.spec.tool import FORMATS, PLACEHOLDERS
+from harness.spec.workload import ToldFigure, Tool
 from harness.stats.evidence import Missing
 from harness.stats.told import TOLD_TIMES, _figure, name_of
 from harness.stats.tool import READERS, Told, Unreadable, read_output
