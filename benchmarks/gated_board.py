@@ -22,7 +22,8 @@ import numpy as np
 
 from harness.campaign.budget import Budget
 from harness.campaign.cell import CellMeasurement
-from harness.campaign.plan import SUFFIX_RUNTIMES, build
+from harness.campaign.cell_files import SUFFIX_RUNTIMES
+from harness.campaign.plan import build
 from harness.campaign.reference import Controller
 from harness.campaign.session import wanted_by_limits
 from harness.campaign.work import CellWork

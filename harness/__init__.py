@@ -24,7 +24,7 @@ _HOME = {
     "Judgement": "harness.records.verdict",
     "judge": "harness.gate",
     "load_run": "harness.store",
-    "open_device": "harness.device.session",
+    "open_device": "harness.device.opening",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605  the one table says it once
 

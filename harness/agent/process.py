@@ -26,6 +26,20 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def fork_beside(cores: set[int], act: Callable[[], None]) -> int:
+    """Fork a process that does one thing on `cores` beside this one and ends with it; return its pid."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            die_with_parent(parent)
+            os.sched_setaffinity(0, cores)
+            act()
+        finally:
+            os._exit(0)
+    return pid
+
+
 def adopt_orphans() -> None:
     """Become the parent of all descendants whose parent ends, so that none can slip away."""
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

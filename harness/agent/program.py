@@ -18,9 +18,9 @@ from typing import IO, NamedTuple
 from harness.agent import process
 from harness.agent.child import Child, explain_end
 from harness.agent.crash import Crash
-from harness.agent.frame import encode_head, send_frame
 from harness.agent.message import SessionRequest
 from harness.agent.meters.work import InstructionCounter, NoCounter
+from harness.agent.native import serve
 from harness.agent.refusal import Refusal, from_os_error
 from harness.agent.spawn import RUNTIME_SETTINGS, decode_request
 from harness.agent.store import Store, hash_fd
@@ -95,6 +95,20 @@ class Program:
             "python": ".".join(map(str, sys.version_info[:3])),
         }
 
+    def pack(self, header: dict[str, object]) -> bytes:
+        """Add the arrays and scalars of the runs to the header; return the payload."""
+        payload, specs, runs = b"", [], self.runs
+        figures = {"instructions": [run.instructions for run in runs], "peak_bytes": [run.peak_bytes for run in runs]}
+        known = {name: array.array("q", values) for name, values in figures.items() if min(values) > 0}
+        for name, values in known.items():
+            data = values.tobytes() if sys.byteorder == "little" else _swapped(values)
+            spec = {"name": name, "dtype": "int64", "shape": [len(values)], "offset": len(payload), "nbytes": len(data)}
+            specs.append(spec)
+            payload += data
+        header.update(arrays=specs, scalars={"repeat_count": float(len(runs))})
+        os.write(1, runs[-1].output_tail)
+        return payload
+
     def _copy(self) -> str:
         """Copy the program out of the store, where nothing may be executed or changed, and check its bytes."""
         path = os.path.join(self._folder, "program")
@@ -154,37 +168,7 @@ class Program:
 def run(message: bytes, result_fd: int, root: str) -> None:
     """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
     request = decode_request(message)
-    os.set_inheritable(result_fd, False)
-    error: dict[str, object] | None
-    cores: list[int] = []
-    program = Program(request, root)
-    try:
-        cores = process.pin(request.cores, request.threads)
-        os.write(result_fd, encode_head({"stage": "run"}, 0))
-        error = program.measure()
-    except Refusal as refusal:
-        error = refusal.to_wire()
-    except OSError as failure:
-        error = from_os_error(failure, "running the program").to_wire()
-    finally:
-        program.close()
-    header = dict(program.describe(), cores=cores, error=error, arrays=[], scalars={})
-    send_frame(result_fd, header, _pack(header, program.runs) if error is None else b"")
-
-
-def _pack(header: dict[str, object], runs: list[Run]) -> bytes:
-    """Add the arrays and scalars of the runs to the header; return the payload."""
-    payload, specs = b"", []
-    figures = {"instructions": [run.instructions for run in runs], "peak_bytes": [run.peak_bytes for run in runs]}
-    known = {name: array.array("q", values) for name, values in figures.items() if min(values) > 0}
-    for name, values in known.items():
-        data = values.tobytes() if sys.byteorder == "little" else _swapped(values)
-        spec = {"name": name, "dtype": "int64", "shape": [len(values)], "offset": len(payload), "nbytes": len(data)}
-        specs.append(spec)
-        payload += data
-    header.update(arrays=specs, scalars={"repeat_count": float(len(runs))})
-    os.write(1, runs[-1].output_tail)
-    return payload
+    serve(request, result_fd, Program(request, root), "running the program")
 
 
 def _swapped(values: array.array[int]) -> bytes:

@@ -16,9 +16,9 @@ from typing import IO, NamedTuple
 
 from harness.agent import process
 from harness.agent.child import Child, explain_end
-from harness.agent.frame import encode_head, send_frame
 from harness.agent.message import SessionRequest, ToolRequest
-from harness.agent.refusal import Refusal, from_os_error
+from harness.agent.native import serve
+from harness.agent.refusal import Refusal
 from harness.agent.spawn import RUNTIME_SETTINGS, TOOL, decode_request
 from harness.agent.store import Store, hash_fd
 from harness.agent.trace import Traced
@@ -52,9 +52,10 @@ class Tool:
         self.settings = dict(RUNTIME_SETTINGS)
         self.version = TOOL
         self.model_sha256 = ""
+        self.ran: Ran | None = None
 
-    def measure(self) -> tuple[Ran | None, dict[str, object] | None]:
-        """Run it; return what came of it, or the error object of its failure.
+    def measure(self) -> dict[str, object] | None:
+        """Run it; return the error object of its failure.
 
         Raises:
             Refusal: `tool` when the board has no such program, `integrity`, `load` when it cannot be executed.
@@ -70,6 +71,35 @@ class Tool:
         argv = [program, *(_PLACEHOLDER.sub(lambda found: _word(words, found[1]), word) for word in self._asked.argv)]
         self._describe(program)
         return self._run(argv)
+
+    def describe(self) -> dict[str, object]:
+        """Return the fields of SessionReply."""
+        return {
+            "flags": self.flags,
+            "settings": self.settings,
+            "provider": TOOL,
+            "threads": self._request.threads,
+            "runtime_version": self.version,
+            "model_sha256": self.model_sha256,
+            "python": ".".join(map(str, sys.version_info[:3])),
+        }
+
+    def pack(self, header: dict[str, object]) -> bytes:
+        """Add the outputs and the scalars to the header; return the payload."""
+        ran = self.ran
+        assert ran is not None
+        specs, payload = [], b""
+        for name, data in (("stdout", ran.stdout), ("stderr", ran.stderr)):
+            if data:
+                length = len(data)
+                spec = {"name": name, "dtype": "uint8", "shape": [length], "offset": len(payload), "nbytes": length}
+                specs.append(spec)
+                payload += data
+        scalars = {"elapsed_s": ran.elapsed_s}
+        if ran.peak_bytes:
+            scalars["hwm_bytes"] = float(ran.peak_bytes)
+        header.update(arrays=specs, scalars=scalars)
+        return payload
 
     def close(self) -> None:
         """Remove its files."""
@@ -114,13 +144,13 @@ class Tool:
         return os.path.abspath(found)
 
     def _describe(self, program: str) -> None:
-        """Say what the figures come from: the tool's name and bytes, and its argv as it was asked."""
+        """Say what the figures come from: the tool's name and bytes."""
         name = os.path.basename(self._asked.program) or "sent"
         digest = _hash(program)
         self.version = f"{name} sha256:{digest[:12]}"
         self.settings.update(tool=self._asked.program or "sent", tool_sha256=digest)
 
-    def _run(self, argv: list[str]) -> tuple[Ran | None, dict[str, object] | None]:
+    def _run(self, argv: list[str]) -> dict[str, object] | None:
         ooms = process.count_oom_kills()
         isolate = process.succeeds(process.leave_network)
         self.settings["network"] = "none" if isolate else "shared"
@@ -140,57 +170,14 @@ class Tool:
             self.flags.append(f"no-trace:{traced.refusal}")
         is_oom = process.count_oom_kills() > ooms >= 0
         tail = (told + more)[-_TAIL:]
-        error = explain_end(status, traced.crash, is_oom=is_oom, tail=tail, when="while it ran the model")
-        return (None, error) if error else (Ran(told, more, traced.peak_bytes, elapsed_s), None)
+        self.ran = Ran(told, more, traced.peak_bytes, elapsed_s)
+        return explain_end(status, traced.crash, is_oom=is_oom, tail=tail, when="while it ran the model")
 
 
 def run(message: bytes, result_fd: int, root: str) -> None:
     """Do what `message` (a SessionRequest as JSON) asks, and write the result frame to `result_fd`."""
     request = decode_request(message)
-    os.set_inheritable(result_fd, False)
-    cores: list[int] = []
-    ran: Ran | None = None
-    error: dict[str, object] | None
-    tool = Tool(request, root)
-    try:
-        cores = process.pin(request.cores, request.threads)
-        os.write(result_fd, encode_head({"stage": "run"}, 0))
-        ran, error = tool.measure()
-    except Refusal as refusal:
-        error = refusal.to_wire()
-    except OSError as failure:
-        error = from_os_error(failure, "running the tool").to_wire()
-    finally:
-        tool.close()
-    header: dict[str, object] = {
-        "flags": tool.flags,
-        "settings": tool.settings,
-        "cores": cores,
-        "threads": request.threads,
-        "provider": TOOL,
-        "runtime_version": tool.version,
-        "model_sha256": tool.model_sha256,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "error": error,
-        "arrays": [],
-        "scalars": {},
-    }
-    send_frame(result_fd, header, _pack(header, ran) if ran is not None else b"")
-
-
-def _pack(header: dict[str, object], ran: Ran) -> bytes:
-    """Add the outputs and the scalars to the header; return the payload."""
-    specs, payload = [], b""
-    for name, data in (("stdout", ran.stdout), ("stderr", ran.stderr)):
-        if data:
-            spec = {"name": name, "dtype": "uint8", "shape": [len(data)], "offset": len(payload), "nbytes": len(data)}
-            specs.append(spec)
-            payload += data
-    scalars = {"elapsed_s": ran.elapsed_s}
-    if ran.peak_bytes:
-        scalars["hwm_bytes"] = float(ran.peak_bytes)
-    header.update(arrays=specs, scalars=scalars)
-    return payload
+    serve(request, result_fd, Tool(request, root), "running the tool")
 
 
 def _word(words: dict[str, str], name: str) -> str:

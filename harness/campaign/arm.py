@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.agent.message import (
     EXTERNAL,
@@ -19,12 +20,17 @@ from harness.agent.message import (
     SustainRequest,
     ToolRequest,
 )
-from harness.campaign.energy import NOT_METERED, energy_times
+from harness.campaign.energy import NOT_METERED, EnergyTimes, energy_times
+from harness.campaign.incident import flaky_runtime_incident, incident_of
 from harness.campaign.session import MEMORY_REPEAT, PlannedSession
-from harness.records.cell import ArrayRef, RuntimeRecord, SessionKind, SessionRecord, Stage
+from harness.errors import ArtifactError
+from harness.records.cell import ArrayRef, Incident, RuntimeRecord, SessionKind, SessionRecord, Stage
 from harness.records.plan import PlannedCell
 from harness.spec.model import MODELLED, Device, Tier
 from harness.spec.workload import Sustain, Tool, Workload
+
+if TYPE_CHECKING:
+    from harness.farm.boards import OpenBoard, RuntimeEnvironment
 
 _CONTROLLERS = frozenset({"questions", "checker", "budget_tokens", "budget_s"})
 """What is said of a generation and is not the board's business, or goes there as a file."""
@@ -83,9 +89,7 @@ class Arm:
             window_s=times.window_s,
             idle_s=times.idle_s,
             lead_s=times.lead_s,
-            deadline_s=workload.deadline_s
-            + times.longest_s * (2 if workload.generation else 1)
-            + (lasting.time_s if lasting else 0.0),
+            deadline_s=workload.deadline_s + _longer_s(workload, times, lasting),
             deterministic=device.tier is Tier.DETERMINISTIC,
             fresh=session.stage is Stage.CONFIRM and session.pair == 0,
             meter=_meter(device) if energy or lasting else None,
@@ -150,9 +154,32 @@ def _tool_request(tool: Tool | None) -> ToolRequest | None:
     return ToolRequest(tool.program, tool.sha256, list(tool.argv)) if tool is not None else None
 
 
+def _longer_s(workload: Workload, times: EnergyTimes, lasting: Sustain | None) -> float:
+    """Say how much longer than another a session takes that is metered, or that lasts."""
+    windows = 2 if workload.generation else 1
+    return windows * times.longest_s + (lasting.time_s if lasting else 0.0)
+
+
 def _meter(device: Device) -> MeterRequest | None:
     power = device.power
     if power is None or power.kind == MODELLED:
         return None
     kind = EXTERNAL if power.is_external else power.kind
     return MeterRequest(kind, power.root, power.rail, power.rate_hz)
+
+
+def bring_runtime(
+    board: OpenBoard, planned: PlannedCell, report: Callable[[Incident], None]
+) -> RuntimeEnvironment | None:
+    """Bring a cell's runtime; one that twice needs what the board's processor lacks fails the cell, never the board."""
+    try:
+        return board.ensure_runtime(planned.runtime, planned.build)
+    except ArtifactError as error:
+        first = error
+    try:
+        runtime = board.ensure_runtime(planned.runtime, planned.build)
+    except ArtifactError as error:
+        report(incident_of(error))
+        return None
+    report(flaky_runtime_incident(first))
+    return runtime

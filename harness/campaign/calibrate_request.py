@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.campaign.plan import CellFiles, applies, duplicates, plan_cell
+from harness.campaign.cell_files import CellFiles
+from harness.campaign.plan import applies, duplicates, plan_cell
 from harness.errors import Problem, SpecError
 from harness.gate.calibration import self_limits
 from harness.records.plan import PlannedCell

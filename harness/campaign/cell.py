@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from harness.agent.message import SessionReply, SessionRequest
 from harness.campaign import attribution
-from harness.campaign.arm import Arm
+from harness.campaign.arm import Arm, bring_runtime
+from harness.campaign.beside import Beside
 from harness.campaign.budget import Budget
 from harness.campaign.evaluation import LongRun
 from harness.campaign.explain import Explaining
@@ -26,14 +27,12 @@ from harness.campaign.incident import (
     NO_WHEEL,
     SENSOR,
     board_reference_incident,
-    controller_incident,
     flaky_incident,
-    flaky_runtime_incident,
     incident_of,
     session_incident,
 )
 from harness.campaign.language import LanguageWork, SoFar, reference_of
-from harness.campaign.reference import Computed, Controller, read_labels
+from harness.campaign.reference import Computed, Controller
 from harness.campaign.session import COOL_S, PAUSE_S, PlannedSession, counts_work, next_again, order_pair
 from harness.campaign.work import CellEvidence, CellWork, draw_coins
 from harness.errors import ArtifactError, FleetgateError, InfraError, RunCancelled
@@ -46,10 +45,9 @@ from harness.stats.pair import rounds
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.farm.boards import OpenBoard, RuntimeEnvironment, SessionSeen
+    from harness.farm.boards import OpenBoard, SessionSeen
 
 _DONE = object()
-PROBED = "probe_token"
 
 
 class CellMeasurement:
@@ -80,12 +78,11 @@ class CellMeasurement:
         self._started, self._active_s = datetime.now(UTC), 0.0
         self._sessions: list[SessionRecord] = []
         self._arrays: dict[str, np.ndarray] = {}
-        self._references: dict[str, ArrayRef] = {}
-        self._builds: dict[str, str] = {}
         self._arms: dict[Role, Arm] = {}
         self._data = ""
         self._incidents: list[Incident] = []
         self._language = LanguageWork(work, self._ask, self._incidents.append, reference, long_run)
+        self._beside = Beside(work, self._language, self._add, self._incidents.append)
         self._explaining = Explaining(work, self._ask, self._keep, self._add, lambda: board.record.snapshot)
         self._failed: set[Role] = set()
         self._blind = False
@@ -118,7 +115,7 @@ class CellMeasurement:
     def evidence(self, controller: Controller) -> CellEvidence:
         """Give what was seen, complete or with incidents, and what this machine computed for the cell beside it."""
         if self._sessions and not self._cancel.is_set():
-            self._keep_references(controller)
+            self._beside.keep(controller)
             self._fatal = self._fatal or self._explain_loss(controller)
         return CellEvidence(self._record(), self._arrays, self._fatal)
 
@@ -132,10 +129,10 @@ class CellMeasurement:
             key=self._work.planned.key,
             sessions=tuple(self._sessions),
             incidents=tuple(self._incidents),
-            reference_arrays=self._references,
+            reference_arrays=self._beside.arrays,
             started_at=self._started.isoformat(timespec="seconds"),
             duration_s=round(self._active_s, 3),
-            controller_builds=self._builds,
+            controller_builds=self._beside.builds,
             documents=self._explaining.documents,
             notes=tuple(self._explaining.notes),
             pairing=self._pairing,
@@ -143,7 +140,7 @@ class CellMeasurement:
 
     def _measure_sessions(self) -> Iterator[None]:
         planned, files = self._work.planned, self._work.files
-        runtime = self._ensure_runtime()
+        runtime = bring_runtime(self._board, planned, self._incidents.append)
         if runtime is None:
             return
         model = self._deploy(files.model, planned.model.sha256)
@@ -165,21 +162,6 @@ class CellMeasurement:
             yield
         if not self._failed:
             self._explaining.run(self._request, self._sessions, self._arrays)
-
-    def _ensure_runtime(self) -> RuntimeEnvironment | None:
-        """Bring the runtime; one that twice needs what the board's processor lacks fails the cell, never the board."""
-        planned = self._work.planned
-        try:
-            return self._board.ensure_runtime(planned.runtime, planned.build)
-        except ArtifactError as error:
-            first = error
-        try:
-            runtime = self._board.ensure_runtime(planned.runtime, planned.build)
-        except ArtifactError as error:
-            self._incidents.append(incident_of(error))
-            return None
-        self._incidents.append(flaky_runtime_incident(first))
-        return runtime
 
     def _queue(self) -> Iterator[PlannedSession]:
         """Give the planned sessions, then pairs in place of those that the board's condition spoilt."""
@@ -279,36 +261,6 @@ class CellMeasurement:
         self._arrays[key] = array
         return reference_of(key, array)
 
-    def _keep_references(self, controller: Controller) -> None:
-        """Copy labels and what the controller computed beside the samples, so that a replay needs nothing else."""
-        try:
-            workload = self._work.planned.workload
-            is_array = workload.generation is None and workload.tool is None
-            labels = None if not is_array else read_labels(self._work.files.data)
-        except FleetgateError as error:
-            self._incidents.append(controller_incident("reference", error))
-            return
-        if labels is not None:
-            self._references["labels"] = self._add("labels", labels)
-        for name, array in self._language.key().items():
-            self._references[name] = self._add(name, array)
-        if controller.reference is not None:
-            self._keep_computed("reference", controller.reference)
-        if controller.candidate is not None and self._work.wanted.conformance:
-            self._keep_computed(CONFORMANCE, controller.candidate)
-
-    def _keep_computed(self, name: str, computed: Computed) -> None:
-        try:
-            outputs = computed.outputs()
-        except FleetgateError as error:
-            self._incidents.append(controller_incident(name, error))
-            return
-        self._builds[name] = computed.build
-        for output, array in (self._language.with_scores(outputs) if name == "reference" else outputs).items():
-            if output == PROBED:  # only the board needs to know which tokens it was asked about
-                continue
-            self._references[f"{name}/{output}"] = self._add(f"{name}/{output}", array)
-
     def _explain_loss(self, controller: Controller) -> FleetgateError | None:
         """Run what splits a loss of accuracy; the error that lost the board meanwhile takes no evidence away."""
         if self._work.planned.trial is not None:
@@ -316,7 +268,7 @@ class CellMeasurement:
         if controller.candidate is None or not attribution.wants_controller(self._evidence()):
             return None
         if not self._work.wanted.conformance:
-            self._keep_computed(CONFORMANCE, controller.candidate)
+            self._beside.keep_computed(CONFORMANCE, controller.candidate)
         if not attribution.wants_board(self._evidence()):
             return None
         try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.campaign.plan import runtime_of
+from harness.campaign.cell_files import runtime_of
 from harness.device.program import is_program
 from harness.device.runtime import requirement_of
 from harness.errors import Problem, SpecError

@@ -5,53 +5,23 @@ Owns the join of farm and suites. Contacts no board; reads the files of suites o
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
+from harness.campaign.cell_files import CellFiles, identify_files, locate
 from harness.device.runtime import requirement_of
 from harness.errors import Problem, RecordError, SpecError
 from harness.gate.creep import narrowed
 from harness.gate.tier import forbidden, unresolvable
 from harness.records.canonical import plan_sha256
-from harness.records.plan import FileIdentity, Plan, PlannedCell
-from harness.records.profile import Profile
+from harness.records.plan import Plan, PlannedCell
 from harness.spec import check_scopes, effective_limits
 from harness.spec.model import Artifact, Device, Farm, Limit, LimitKind, Origin, Suite, Tier
-from harness.spec.workload import Generation, Tool, Workload
 from harness.store.baseline import committed, recorded_figures, recorded_profile
 from harness.store.calibration import known_calibration
 from harness.store.chain import spent_budgets
-
-SUFFIX_RUNTIMES = {
-    ".onnx": "onnxruntime",
-    ".ort": "onnxruntime",
-    ".tflite": "tflite",
-    ".gguf": "llamacpp",
-    ".pte": "executorch",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CellFiles:
-    """Where the files of a cell lie on the controller; the plan itself names them only by hash."""
-
-    model: Path
-    data: Path
-    baseline: Path | None = None
-    reference: Path | None = None
-    reference_runtime: str = ""
-    questions: Path | None = None
-    checker: str = ""
-    """`file.py:function`, the file absolute."""
-    tool: Path | None = None
-    """A tool that the suite brings."""
-    recorded_profile: Profile | None = None
-    """What each operator cost in the committed baseline, if it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +89,9 @@ def plan_cell(
     Raises:
         SpecError: a file cannot be read, at the artifact's position.
     """
-    folder = Path(suite.file).parent
-    # A tool may need no data: then it gets the model twice, and nothing more is sent.
-    data = identify(Path(suite.workload.data or artifact.file), folder, artifact.origin)
-    workload = replace(suite.workload, tool=_plan_tool(suite.workload.tool, device, folder, artifact.origin))
-    reference = Path(suite.reference) if suite.reference else None
-    family = suite.reference_runtime or (runtime_of(reference) if reference else "")
-    asked = suite.workload.generation or Generation()
-    questions = identify(Path(asked.questions), folder, artifact.origin) if asked.questions else None
-    program, _, function = asked.checker.rpartition(":")
-    checker = identify(Path(program), folder, artifact.origin) if program else None
+    paths = locate(suite, artifact)
+    named = identify_files(paths, suite, artifact)
+    family = paths.reference_runtime
     cell = PlannedCell(
         key=f"{suite.name}::{artifact.name}[{device.name}]",
         suite=suite.name,
@@ -141,47 +104,21 @@ def plan_cell(
         build=runtime_build(artifact, device),
         provider=artifact.provider,
         threads=artifact.threads or device.threads,
-        workload=_relative(workload, data, questions, f"{checker.name}:{function}" if checker else ""),
+        workload=named.in_workload(suite.workload, device),
         limits=limits,
-        model=identify(Path(artifact.file), folder, artifact.origin),
-        data=data,
-        baseline=identify(Path(artifact.baseline), folder, artifact.origin) if artifact.baseline else None,
-        reference=identify(reference, folder, artifact.origin) if reference else None,
+        model=named.model,
+        data=named.data,
+        baseline=named.baseline,
+        reference=named.reference,
         reference_runtime=family,
         reference_build=requirement_of(family, device.runtimes.get(family, "")) if family else "",
-        skip_reason=""
-        if applies(artifact, device)
-        else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only",
-        questions=questions,
-        checker=checker,
+        skip_reason=_skip_reason(suite, artifact, device),
+        questions=named.questions,
+        checker=named.checker,
     )
     cell = _with_history(cell, baselines, artifact.origin)
     profile = recorded_profile(baselines, cell) if baselines and not cell.skip_reason else None
-    return cell, _files(suite, artifact, family, profile)
-
-
-def _files(suite: Suite, artifact: Artifact, family: str, profile: Profile | None) -> CellFiles:
-    """Say where the files of a cell lie."""
-    asked, tool = suite.workload.generation or Generation(), suite.workload.tool
-    return CellFiles(
-        model=Path(artifact.file),
-        data=Path(suite.workload.data or artifact.file),
-        baseline=Path(artifact.baseline) if artifact.baseline else None,
-        reference=Path(suite.reference) if suite.reference else None,
-        reference_runtime=family,
-        questions=Path(asked.questions) if asked.questions else None,
-        checker=asked.checker,
-        tool=Path(tool.file) if tool and tool.file else None,
-        recorded_profile=profile,
-    )
-
-
-def _relative(workload: Workload, data: FileIdentity, questions: FileIdentity | None, checker: str) -> Workload:
-    """Name the files of a workload as the plan does, relative to the suite's folder."""
-    asked = workload.generation
-    if asked is not None:
-        asked = replace(asked, questions=questions.name if questions else "", checker=checker)
-    return replace(workload, data=data.name if workload.data else "", generation=asked)
+    return cell, replace(paths, recorded_profile=profile)
 
 
 def check_limits(limits: Sequence[Limit], device: Device, planned: PlannedCell | None = None) -> list[Problem]:
@@ -206,32 +143,17 @@ def applies(artifact: Artifact, device: Device) -> bool:
     return not artifact.devices or not {device.name, *device.lineage}.isdisjoint(artifact.devices)
 
 
+def _skip_reason(suite: Suite, artifact: Artifact, device: Device) -> str:
+    return (
+        ""
+        if applies(artifact, device)
+        else f"{suite.name} plans {artifact.name} for {', '.join(artifact.devices)} only"
+    )
+
+
 def runtime_build(artifact: Artifact, device: Device) -> str:
     """Choose the requirement that provides the runtime: the artifact's pin, else the board's, else the default."""
     return requirement_of(artifact.runtime, artifact.build or device.runtimes.get(artifact.runtime, ""))
-
-
-def _plan_tool(tool: Tool | None, device: Device, folder: Path, origin: Origin) -> Tool | None:
-    """Say where the tool lies on the board, or which bytes are sent."""
-    if tool is None:
-        return None
-    if not tool.file:
-        return replace(tool, program=device.tools.get(tool.program, tool.program))
-    sent = identify(Path(tool.file), folder, origin)
-    return replace(tool, file=sent.name, sha256=sent.sha256)
-
-
-def runtime_of(model: Path) -> str:
-    """Name the runtime family that takes a file of this suffix.
-
-    Raises:
-        SpecError: no family takes it.
-    """
-    family = SUFFIX_RUNTIMES.get(model.suffix.lower(), "")
-    if not family:
-        known = ", ".join(SUFFIX_RUNTIMES)
-        raise SpecError([Problem(str(model), 1, 1, f"no runtime is known for {model.suffix!r}", f"known: {known}")])
-    return family
 
 
 def narrow(campaign: Campaign, keys: Collection[str]) -> Campaign:
@@ -247,28 +169,6 @@ def narrow(campaign: Campaign, keys: Collection[str]) -> Campaign:
 def seal(plan: Plan) -> Plan:
     """Hash the plan into itself."""
     return replace(plan, sha256=plan_sha256(plan))
-
-
-def identify(path: Path, folder: Path, origin: Origin) -> FileIdentity:
-    """Hash a file; its name is relative to the suite's folder.
-
-    Raises:
-        SpecError: it cannot be read.
-    """
-    try:
-        state = path.stat()
-        digest = _sha256(path, state.st_mtime_ns, state.st_size)
-    except OSError as error:
-        problem = Problem(origin.file, origin.line, origin.column, f"cannot read {path.name}: {error.strerror}")
-        raise SpecError([problem]) from error
-    name = Path(os.path.relpath(path, folder.resolve())).as_posix()
-    return FileIdentity(name, digest, state.st_size)
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, mtime_ns: int, size: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _with_history(cell: PlannedCell, baselines: Path | None, origin: Origin) -> PlannedCell:

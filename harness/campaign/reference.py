@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from harness.agent.message import SessionRequest
 from harness.campaign.arm import generation_request
+from harness.campaign.cell_files import CellFiles
 from harness.campaign.incident import NO_WHEEL, UNUSABLE
-from harness.campaign.plan import CellFiles
 from harness.device.runtime import requirement_of
 from harness.errors import InfraError, RecordError, RunCancelled
 from harness.records.header import HEADERS

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from harness.campaign.budget import Budget
 from harness.campaign.cell import CellMeasurement
+from harness.campaign.cell_files import CellFiles
 from harness.campaign.evaluation import LongRun
 from harness.campaign.incident import UNUSABLE, incident_of
-from harness.campaign.plan import Campaign, CellFiles
+from harness.campaign.plan import Campaign
 from harness.campaign.reference import (
     CONTROLLER,
     Arrays,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field, replace
 
+from harness.campaign.cell_files import CellFiles
 from harness.campaign.evaluation import LONGEST_S
 from harness.campaign.incident import incident_of
-from harness.campaign.plan import CellFiles
 from harness.campaign.reference import Arrays
 from harness.campaign.session import PlannedSession, Wanted, sessions_of
 from harness.errors import FleetgateError

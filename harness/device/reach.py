@@ -31,7 +31,7 @@ def reach_board(
     visit: Visit,
     fresh: bool = False,
 ) -> Iterator[Reach]:
-    """Reach a board by what its spec says; see `harness.device.session.open_device`."""
+    """Reach a board by what its spec says; see `harness.device.opening.open_device`."""
     with contextlib.ExitStack() as stack:
         if spec.emulation is not None:
             boards = EmulatedBoards(spec, spec.emulation, progress, cancellation, visit)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import units
-from harness.campaign.plan import check_limits, plan_cell, runtime_of
+from harness.campaign.cell_files import runtime_of
+from harness.campaign.plan import check_limits, plan_cell
 from harness.campaign.run import CellResult
 from harness.campaign.session import Wanted
 from harness.errors import Problem, SpecError

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from harness import units
 from harness.errors import Problem
 from harness.spec.form import Form, one_of
+from harness.spec.task_key import check_task_key
 from harness.spec.tree import Document
 from harness.spec.validate import Refusal, quoted
 from harness.spec.workload import Generation
@@ -159,15 +160,9 @@ def resolve(form: GenerationForm, folder: Path) -> Generation:
 
 def check(document: Document, form: GenerationForm | None, problems: list[Problem]) -> None:
     """Add what is wrong with the generation of a suite that is otherwise well-formed."""
-    generates = document.text(["workload", "task"]) == TASK
-    if generates and form is None:
-        where = document.find(["workload", "task"])
-        problems.append(document.problem(where, "a generation suite needs the key 'generation'", "generation: {…}"))
+    problems += check_task_key(document, TASK, is_there=form is not None, example="{…}")
     if form is None:
         return
-    if not generates:
-        where = document.find(["workload", "generation"], key=True)
-        problems.append(document.problem(where, "only 'task: generation' generates", "remove the key"))
     for key, message in _contradictions(form):
         where = document.find(["workload", "generation", key])
         problems.append(document.problem(where, message))

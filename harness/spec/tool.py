@@ -12,6 +12,7 @@ from harness import units
 from harness.errors import Problem
 from harness.spec.form import Form, MetricName, check_remote_path, one_of
 from harness.spec.metric import METRICS, TOOL
+from harness.spec.task_key import check_task_key
 from harness.spec.tree import Document, Location
 from harness.spec.validate import Refusal, quoted, suggest
 from harness.spec.workload import ToldFigure, Tool
@@ -92,15 +93,9 @@ def resolve(form: ToolForm, folder: Path) -> Tool:
 
 def check(document: Document, form: ToolForm | None, problems: list[Problem]) -> None:
     """Add what is wrong with the tool of a suite that is otherwise well-formed."""
-    wants = document.text(["workload", "task"]) == TOOL
-    if wants and form is None:
-        where = document.find(["workload", "task"])
-        problems.append(document.problem(where, "a tool suite needs the key 'tool'", "tool: {program: …, format: …}"))
+    problems += check_task_key(document, TOOL, is_there=form is not None, example="{program: …, format: …}")
     if form is None:
         return
-    if not wants:
-        where = document.find(["workload", "tool"], key=True)
-        problems.append(document.problem(where, "only 'task: tool' runs a tool", "remove the key"))
     if any(key.text == "sustain" for key, _ in document.keys(["workload"])):
         where = document.find(["workload", "sustain"], key=True)
         problems.append(document.problem(where, "a tool decides itself how long it runs", "remove the key"))

@@ -19,7 +19,7 @@ from harness.device import deploy as deploy_module
 from harness.device.client import AgentClient
 from harness.device.connection import Reach
 from harness.device.deploy import deploy
-from harness.device.session import open_device, open_local
+from harness.device.opening import open_device, open_local
 from harness.device.start import Start, start_agent
 from harness.errors import DeviceError, InfraError, LeaseBusy, LinkLost
 from harness.spec.model import Device, Origin, Tier

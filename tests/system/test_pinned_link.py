@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.device.session import open_device
+from harness.device.opening import open_device
 from harness.errors import DeviceError
 from harness.spec.model import PINNED, Device, Origin, Tier
 from harness.testing.agent import LocalAgent

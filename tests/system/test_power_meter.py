@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.agent.message import EXTERNAL, MeterRequest, SessionRequest
-from harness.device.session import OpenDevice, open_local
+from harness.device.opening import open_local
+from harness.device.session import OpenDevice
 from harness.spec.model import MeterSpec
 from harness.testing.meter import ScpiServer
 

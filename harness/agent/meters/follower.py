@@ -85,15 +85,7 @@ class Follower:
 
     def start(self, cores: set[int]) -> None:
         """Fork the follower onto `cores`."""
-        parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                process.die_with_parent(parent)
-                os.sched_setaffinity(0, cores)
-                self._follow()
-            finally:
-                os._exit(0)
+        self._pid = process.fork_beside(cores, self._follow)
 
     def stop(self) -> dict[str, Array]:
         """End the follower; return what it saw as float64 arrays of shape (n,), without what was never told."""

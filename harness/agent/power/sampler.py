@@ -78,15 +78,7 @@ class PowerSampler:
                     rail.rival.open()
         except Unreadable as error:
             raise Refusal("sensor", str(error)) from error
-        parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                process.die_with_parent(parent)
-                os.sched_setaffinity(0, cores)
-                self._sample()
-            finally:
-                os._exit(0)
+        self._pid = process.fork_beside(cores, self._sample)
         for rail in self._rails:
             rail.probe.close()
             if rail.rival:

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.campaign.plan import CellFiles
+from harness.campaign.cell_files import CellFiles
 from harness.campaign.selftest import mutation
 from harness.campaign.selftest.catalogue import ANSWERS, WRONG_KEY
 from harness.records.plan import FileIdentity, PlannedCell

@@ -25,7 +25,8 @@ import numpy as np
 
 from harness.campaign.arm import Arm
 from harness.campaign.session import PlannedSession
-from harness.device.session import OpenDevice, open_device
+from harness.device.opening import open_device
+from harness.device.session import OpenDevice
 from harness.emulator import ImageRecipe, Machine, build_image
 from harness.emulator.image.modules import build_modules
 from harness.emulator.machine.process import Source

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.plan import Campaign, build, narrow, runtime_build, runtime_of
+from harness.campaign.cell_files import runtime_of
+from harness.campaign.plan import Campaign, build, narrow, runtime_build
 from harness.errors import SpecError
 from harness.records.canonical import plan_sha256
 from harness.spec import load_farm, load_suite

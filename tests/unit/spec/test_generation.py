@@ -67,7 +67,7 @@ def test_sampling_stop_and_tokens_are_read(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         (f"  generation: {ASKED}\n", "", "needs the key 'generation'"),
-        ("task: generation\n  data: eval.txt", "task: parity\n  data: x.npz", "only 'task: generation' generates"),
+        ("task: generation\n  data: eval.txt", "task: parity\n  data: x.npz", "goes with 'task: generation' alone"),
         ("runtime: llamacpp", "runtime: tflite", "tflite generates no text"),
         ("q4.gguf, runtime: llamacpp", "m.tflite, runtime: llamacpp", "is a file for tflite, not for llamacpp"),
         ("reference: model.gguf\n", "", "compares with a reference, and the suite has none"),

@@ -120,7 +120,7 @@ def test_a_time_that_a_tool_tells_is_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("  task: tool", "  task: parity", "only 'task: tool' runs a tool"),
+        ("  task: tool", "  task: parity", "'tool' goes with 'task: tool' alone"),
         (f"  tool: {BENCH}\n", "", "a tool suite needs the key 'tool'"),
         ("program: llama-bench, ", "", "named by 'program' or by 'file'"),
         ("program: llama-bench", "program: llama-bench, file: bench.sh", "named by 'program' or by 'file'"),
