@@ -10,7 +10,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-import numpy as np
+from harness.testing.fake_runtime import API, add_fake
 
 AARCH64, X86_64 = "aarch64", "x86_64"
 _MACHINES = {AARCH64: 183, X86_64: 62}
@@ -43,7 +43,7 @@ DOTS = struct.pack("<I", SDOT) + EXITS[AARCH64]
 RETURNS = {AARCH64: struct.pack("<I", 0xD65F03C0), X86_64: bytes.fromhex("c3")}
 """What ends a function."""
 
-FAULTY = """
+EXECUTE = """
 import ctypes, mmap, threading
 __version__ = "0.faulty"
 def execute(code):
@@ -51,20 +51,14 @@ def execute(code):
     memory.write(bytes.fromhex(code))
     ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))()
 execute("IMPORTED")
-def set_default_logger_severity(level): pass
-def get_available_providers(): return ["CPUExecutionProvider"]
-class Node:
-    name, shape, type = "x", [1, 2], "tensor(float)"
-class SessionOptions:
-    graph_optimization_level = execution_mode = "x"
-    enable_cpu_mem_arena = enable_mem_pattern = True
-    def add_session_config_entry(self, key, value): pass
-class InferenceSession:
+"""
+FAULTY = (
+    EXECUTE
+    + API
+    + """
+class InferenceSession(Session):
     def __init__(self, path, options, providers, enable_fallback):
         self.where, self.code = open(path).read().split()
-    def disable_fallback(self): pass
-    def get_providers(self): return ["CPUExecutionProvider"]
-    def get_inputs(self): return [Node]
     def run(self, names, feed):
         if self.where == "thread":
             threading.stack_size(131072)
@@ -73,6 +67,7 @@ class InferenceSession:
         execute(self.code)
         return [feed["x"] * 2]
 """
+)
 
 
 def elf(architecture: str, code: bytes) -> bytes:
@@ -92,7 +87,7 @@ def elf(architecture: str, code: bytes) -> bytes:
 
 def unfit_wheel(imported: bytes) -> bytes:
     """Pack a wheel that executes machine code while a runtime is imported: as the numpy that all runtimes import."""
-    source = FAULTY.partition("def set_default")[0].replace("IMPORTED", imported.hex())
+    source = EXECUTE.replace("IMPORTED", imported.hex())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("numpy.py", source)
@@ -110,9 +105,4 @@ def add_faulty(root: Path, env: str, imported: bytes) -> None:
         env: id of the environment.
         imported: executed while the runtime is imported.
     """
-    folder = root / "env" / env
-    folder.mkdir(parents=True)
-    (folder / "onnxruntime.py").write_text(FAULTY.replace("IMPORTED", imported.hex()))
-    for package in (Path(np.__file__).parent, Path(np.__file__).parent.with_name("numpy.libs")):
-        if package.exists():
-            (folder / package.name).symlink_to(package)
+    add_fake(root, env, FAULTY.replace("IMPORTED", imported.hex()))

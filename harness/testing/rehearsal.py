@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.testing.device import BoardScript, FakeModel, write_data, write_model
+from harness.testing.device import BoardScript, write_data
+from harness.testing.played import FakeModel, write_model
 
 FARM = """\
 farm: rehearsal

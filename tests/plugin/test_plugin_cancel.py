@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.device import BoardScript, FakeModel
+from harness.testing.device import BoardScript
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import Rehearsal
 
 

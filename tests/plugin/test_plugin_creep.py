@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.device import FakeModel
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import SUITE, Finished, Rehearsal
 
 GATED = SUITE.replace("    latency.p95: {max: 4 ms}", "    latency.p50: {max: 4 ms, regress: 5 %}")

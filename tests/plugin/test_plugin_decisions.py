@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from harness.testing.device import BoardScript, FakeModel
+from harness.testing.device import BoardScript
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import SUITE, Finished, Rehearsal
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.testing.device import FakeModel
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import SUITE, Rehearsal
 
 TEST = """\

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.testing.device import BoardScript, FakeModel
+from harness.testing.device import BoardScript
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import Finished, Rehearsal
 
 

@@ -15,30 +15,20 @@ from harness.agent.frame import Frame
 from harness.agent.message import ArraySpec
 from harness.device.envelope import unpack_arrays
 from harness.testing.agent import LocalAgent
+from harness.testing.fake_runtime import API, add_fake
 from harness.testing.heat import HotBoard
 
-SLOWING = """
-import time
-import numpy as np
-__version__ = "0.fake"
-def set_default_logger_severity(level): pass
-def get_available_providers(): return ["CPUExecutionProvider"]
-class Node:
-    name, shape, type = "x", [1, 2], "tensor(float)"
-class SessionOptions:
-    graph_optimization_level = execution_mode = "x"
-    enable_cpu_mem_arena = enable_mem_pattern = True
-    def add_session_config_entry(self, key, value): pass
-class InferenceSession:
+SLOWING = (
+    API
+    + """
+class InferenceSession(Session):
     def __init__(self, path, options, providers, enable_fallback):
         self.began = time.monotonic()
-    def disable_fallback(self): pass
-    def get_providers(self): return ["CPUExecutionProvider"]
-    def get_inputs(self): return [Node]
     def run(self, names, feed):
         time.sleep(0.005 if time.monotonic() < self.began + 1.5 else 0.010)
         return [feed["x"] * 2]
 """
+)
 
 
 @pytest.fixture
@@ -46,12 +36,7 @@ def agent(tmp_path: Path) -> Iterator[LocalAgent]:
     """An agent with an environment whose runtime is the slowing model."""
     with LocalAgent(tmp_path / "root") as agent:
         agent.hello()
-        folder = agent.root / "env" / "slow"
-        folder.mkdir(parents=True)
-        (folder / "onnxruntime.py").write_text(SLOWING)
-        for package in (Path(np.__file__).parent, Path(np.__file__).parent.with_name("numpy.libs")):
-            if package.exists():
-                (folder / package.name).symlink_to(package)
+        add_fake(agent.root, "slow", SLOWING)
         yield agent
 
 

@@ -15,7 +15,8 @@ from harness.records.outcome import Attribution, Outcome
 from harness.spec import load_farm, load_suite
 from harness.spec.model import Suite
 from harness.spec.workload import Split
-from harness.testing.device import BoardScript, FakeBoards, FakeModel, write_model
+from harness.testing.device import BoardScript, FakeBoards
+from harness.testing.played import FakeModel, write_model
 from harness.testing.rehearsal import Rehearsal
 
 KEY, DEVICE = "digits::int8[a72]", "a72"

@@ -13,7 +13,8 @@ from harness.errors import SpecError
 from harness.gate.tier import unresolvable
 from harness.spec import load_farm, load_suite
 from harness.store.calibration import read_calibration
-from harness.testing.device import BoardScript, FakeBoards, FakeModel
+from harness.testing.device import BoardScript, FakeBoards
+from harness.testing.played import FakeModel
 from harness.testing.rehearsal import SUITE, Rehearsal
 
 GATED = SUITE.replace("latency.p95: {max: 4 ms}", "latency.p95: {max: 4 ms}\n    latency.p50: {regress: 2 %}").replace(
@@ -47,7 +48,10 @@ def test_a_board_is_calibrated_with_as_many_pairs_as_asked(shop: Rehearsal) -> N
 
     assert code == 0
     assert {noise.metric for noise in stored.noise} == {"latency.p50", "latency.p95"}
-    assert {(noise.pairs, noise.gates, noise.alarms) for noise in stored.noise} <= {(24, 8, 0), (25, 7, 0), (26, 6, 0)}
+    assert {noise.alarms for noise in stored.noise} == {0}
+    # A gate takes 3 pairs or, as the coins for their order fall, a few more; the last one is finished.
+    assert all(24 <= noise.pairs <= 26 and 3 * noise.gates <= noise.pairs for noise in stored.noise)
+    assert all(noise.gates >= 6 for noise in stored.noise)
     assert {noise.metric: noise.margin for noise in stored.noise} == {"latency.p50": 0.02, "latency.p95": 0.05}
     assert all(len(ratios) == stored.noise[0].pairs for ratios in stored.ratios.values())
     assert stored.cpu == "Fake here"

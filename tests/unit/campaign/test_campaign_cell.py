@@ -21,7 +21,8 @@ from harness.records.cell import Role, SessionKind, Stage
 from harness.records.outcome import Attribution, Outcome
 from harness.spec.model import Artifact, Device, Limit, LimitKind, Origin, Suite, Tier
 from harness.spec.workload import Workload
-from harness.testing.device import BoardScript, FakeBoard, FakeModel, write_data, write_model
+from harness.testing.device import BoardScript, FakeBoard, write_data
+from harness.testing.played import FakeModel, write_model
 
 HERE = Origin("s.suite.yaml", 1, 1)
 BOARD = Device("here", "host", ("host",), Tier.HARDWARE, HERE)

@@ -22,7 +22,8 @@ from harness.records.plan import RecordedFigure
 from harness.records.profile import Profile
 from harness.spec.model import Artifact, Device, Emulation, Limit, LimitKind, Origin, Suite, Tier
 from harness.spec.workload import Workload
-from harness.testing.device import BoardScript, FakeBoard, FakeModel, write_data, write_model
+from harness.testing.device import BoardScript, FakeBoard, write_data
+from harness.testing.played import FakeModel, write_model
 from harness.testing.profile import make_profile
 
 HERE = Origin("s.suite.yaml", 1, 1)

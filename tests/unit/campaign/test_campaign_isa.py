@@ -27,7 +27,8 @@ from harness.errors import ArtifactError, SpecError
 from harness.farm.boards import SessionSeen
 from harness.records.instruction_set import FindingCode, InstructionSets
 from harness.spec.model import Device, Tier
-from harness.testing.device import BoardScript, FakeBoard, FakeBoards, FakeModel, FakeRuntime, FakeSeen, write_model
+from harness.testing.device import BoardScript, FakeBoard, FakeBoards, FakeRuntime, FakeSeen
+from harness.testing.played import FakeModel, write_model
 
 
 class Core(FakeBoard):

@@ -13,7 +13,7 @@ from harness.errors import SpecError
 from harness.records.canonical import plan_sha256
 from harness.spec import load_farm, load_suite
 from harness.spec.model import Farm, Suite
-from harness.testing.device import FakeModel, write_model
+from harness.testing.played import FakeModel, write_model
 from harness.testing.rehearsal import SUITE, Rehearsal
 
 

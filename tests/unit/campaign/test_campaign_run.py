@@ -11,7 +11,8 @@ from harness.campaign.reference import ReferenceCache
 from harness.campaign.run import CampaignRun
 from harness.records.outcome import Outcome
 from harness.spec import load_farm, load_suite
-from harness.testing.device import BoardScript, FakeBoards, FakeModel, write_model
+from harness.testing.device import BoardScript, FakeBoards
+from harness.testing.played import FakeModel, write_model
 from harness.testing.rehearsal import Rehearsal
 
 

@@ -22,7 +22,8 @@ from harness.records.trial import Place, Trial
 from harness.spec.model import Artifact, Device, Limit, LimitKind, MeterSpec, Origin, Suite, Tier
 from harness.spec.workload import Sustain, Workload
 from harness.stats import Evidence
-from harness.testing.device import BoardScript, FakeBoard, FakeModel, FakeSeen, write_data, write_model
+from harness.testing.device import BoardScript, FakeBoard, FakeSeen, write_data
+from harness.testing.played import FakeModel, write_model
 
 HERE = Origin("s.suite.yaml", 1, 1)
 BOARD = Device("here", "host", ("host",), Tier.HARDWARE, HERE, power=MeterSpec("hwmon", root="/other/sys"))
