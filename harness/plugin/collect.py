@@ -15,8 +15,7 @@ import pytest
 from harness.errors import SpecError
 from harness.plugin.message import Evidence, Measured
 from harness.plugin.trial import judge_trials, report_findings
-from harness.plugin.verdict import judge_cell, report_verdicts
-from harness.records.fingerprint import board_fingerprint
+from harness.plugin.verdict import report_cell
 from harness.records.plan import FileIdentity, PlannedCell
 from harness.spec.model import Farm
 from harness.spec.workload import Workload
@@ -81,8 +80,7 @@ def measure_and_judge(request: pytest.FixtureRequest, subtests: pytest.Subtests)
         pytest.skip(planned.skip_reason)
     result = measuring.wait(item.key, item.board)
     item.stash[EVIDENCE_KEY] = Evidence(item.key, (Measured(result.record),), result.device)
-    verdicts = judge_cell(measuring.campaign.plan, planned, result)
-    report_verdicts(item, subtests, planned, verdicts, board_fingerprint(result.device.facts))
+    report_cell(item, subtests, measuring.campaign.plan, planned, result)
 
 
 def try_gates(item: CellItem, subtests: pytest.Subtests) -> None:

@@ -21,8 +21,7 @@ from harness.campaign.run import CellResult
 from harness.campaign.session import Wanted
 from harness.errors import Problem, SpecError
 from harness.plugin.message import Evidence, Measured
-from harness.plugin.verdict import judge_cell, report_verdicts
-from harness.records.fingerprint import board_fingerprint
+from harness.plugin.verdict import report_cell
 from harness.records.plan import PlannedCell
 from harness.records.verdict import Estimate
 from harness.spec.metric import METRICS, limit_dimension
@@ -116,9 +115,7 @@ class PythonSuite:
     def report(self) -> None:
         """Report the gates of every measurement."""
         for cell in self.cells:
-            planned = cell.judged()
-            verdicts = judge_cell(self._measuring.campaign.plan, planned, cell.result)
-            report_verdicts(self.item, self._subtests, planned, verdicts, board_fingerprint(cell.result.device.facts))
+            report_cell(self.item, self._subtests, self._measuring.campaign.plan, cell.judged(), cell.result)
 
 
 class ArtifactMaker:

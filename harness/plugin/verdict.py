@@ -5,13 +5,14 @@ Judges with the same function that judges the whole run, so that an item never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.plugin.options import reproduce
+from harness.records.fingerprint import board_fingerprint
 from harness.records.outcome import Outcome
 from harness.records.plan import Plan, PlannedCell
 from harness.records.run import SCHEMA_VERSION, Environment, RunRecord
@@ -61,21 +62,16 @@ def judge_cell(plan: Plan, planned: PlannedCell, result: CellResult) -> tuple[Ve
     return judge(run, _OneCell(planned.key, result.arrays)).verdicts
 
 
-def report_verdicts(
-    item: pytest.Item, subtests: pytest.Subtests, planned: PlannedCell, verdicts: Sequence[Verdict], board: str
+def report_cell(
+    item: pytest.Item, subtests: pytest.Subtests, plan: Plan, planned: PlannedCell, result: CellResult
 ) -> None:
-    """Report each verdict as a subtest; when one cause took all gates away, report it once.
-
-    Args:
-        item: the cell's item.
-        subtests: of that item.
-        planned: the cell.
-        verdicts: all of its gates', the one on loading and running first.
-        board: hash of the lasting facts of the board that was met; empty: it was not.
+    """Judge a cell and report each verdict as a subtest; when one cause took all gates away, report it once.
 
     Raises:
         pytest.fail.Exception: no gate of the cell could be judged, for one reason.
     """
+    verdicts = judge_cell(plan, planned, result)
+    board = board_fingerprint(result.device.facts)
     causes = {(verdict.outcome, verdict.reason) for verdict in verdicts}
     runs = verdicts[0]
     if len(causes) == 1 and runs.outcome not in GOOD:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from harness.gate.decide import ends
 from harness.records.outcome import Outcome
 from harness.records.verdict import Estimate, Verdict
 from harness.report import wording
@@ -34,6 +35,7 @@ COSTS: Final = (
 )  # fmt: skip
 """What a variant can be best at, in the order in which it matters, and the figures that tell it."""
 SIZE: Final = "storage.size"
+_ABSOLUTE: Final = frozenset({"max", "min"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,8 @@ def _gain(metric: str, found: Estimate) -> float:
 
 
 def _overlap(one: Estimate, other: Estimate) -> bool:
-    ends = [(item.value if item.low is None else item.low, item.value if item.high is None else item.high)
-            for item in (one, other)]  # fmt: skip
-    return max(low for low, _ in ends) <= min(high for _, high in ends)
+    (low, high), (other_low, other_high) = ends(one), ends(other)
+    return max(low, other_low) <= min(high, other_high)
 
 
 def _words(metric: str, found: Estimate) -> str:
@@ -203,6 +204,3 @@ def _shared_limit(cells: Sequence[CellView], metric: str) -> float | None:
     ]
     same = set.union(*limits)
     return same.pop() if len(same) == 1 and all(limits) else None
-
-
-_ABSOLUTE: Final = frozenset({"max", "min"})

@@ -68,15 +68,7 @@ def run(session: Session) -> None:
     width_s = max(_SHORTEST_S, asked.time_s / _WINDOWS)
     windows = Rows(len(_WINDOW_ARRAYS), int(asked.time_s / width_s) + 8)
     sampler = _start_sampler(session)
-    follower = Follower(
-        find_signs(asked.root, session.cores),
-        max(_SIGNS_S, width_s),
-        request.deadline_s,
-        read_w=_MeanPower(sampler).read if sampler else lambda: math.nan,
-        tell=-1 if request.deterministic else session.progress_fd,
-        windows=windows,
-    )
-    follower.start(other_cores(session.cores))
+    follower = _start_follower(session, sampler, windows, max(_SIGNS_S, width_s))
     watch = ContentionWatch()
     load = _Load(call, windows, width_s)
     session.scalars["load_start_s"] = load.run(asked.time_s, asked.rate_hz)
@@ -90,6 +82,21 @@ def run(session: Session) -> None:
     if not request.deterministic:
         session.scalars["control_after_s"] = time_control_s()
         session.flags += _flags_of(contention)
+
+
+def _start_follower(session: Session, sampler: PowerSampler | None, windows: Rows, period_s: float) -> Follower:
+    request = session.request
+    assert request.sustain is not None
+    follower = Follower(
+        find_signs(request.sustain.root, session.cores),
+        period_s,
+        request.deadline_s,
+        read_w=_MeanPower(sampler).read if sampler else lambda: math.nan,
+        tell=-1 if request.deterministic else session.progress_fd,
+        windows=windows,
+    )
+    follower.start(other_cores(session.cores))
+    return follower
 
 
 class _Load:
